@@ -1,0 +1,1 @@
+"""Trainer `accelerate`: Hugging Face Accelerate under lorafw's loop."""

@@ -1,0 +1,1 @@
+"""Trainer `ddp`: PyTorch's DistributedDataParallel under lorafw's loop."""

@@ -1,0 +1,1 @@
+"""Trainer `deepspeed`: DeepSpeed's ZeRO under lorafw's loop."""

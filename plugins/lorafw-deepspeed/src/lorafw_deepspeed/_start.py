@@ -1,0 +1,49 @@
+"""Starting DeepSpeed: quietly, and without compiling anything."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+
+import torch
+
+from lorafw.contracts import World
+from lorafw.training.process_group import join
+
+
+def start(*, timeout_minutes: float) -> World:
+    """Join the process group and let DeepSpeed adopt it."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    # DeepSpeed 0.19 calls collectives by names that torch 2.13 is about to rename.
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
+    world = join(timeout_minutes=timeout_minutes, alone=True)
+    os.environ.setdefault("LOCAL_RANK", str(world.device.index or 0))
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import deepspeed
+
+        _forgo_shared_memory_operator(deepspeed)
+        backend = torch.distributed.get_backend()
+        deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    return world
+
+
+def stop() -> None:
+    """Leave the process group, and let DeepSpeed forget the groups it derived from it."""
+    import deepspeed
+
+    if deepspeed.comm.is_initialized():
+        deepspeed.comm.destroy_process_group()
+
+
+def _forgo_shared_memory_operator(deepspeed: object) -> None:
+    """Tell DeepSpeed that its CPU all-reduce operator does not fit this machine.
+
+    It would be compiled at first start, which takes a C++ compiler and half a minute, and only
+    DeepSpeed's inference calls it.
+    """
+    table = deepspeed.ops.__compatible_ops__  # type: ignore[attr-defined]
+    table["deepspeed_shm_comm"] = False

@@ -1,0 +1,149 @@
+"""The heavy half of a run: rows, model, adapter, job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import lorafw
+from lorafw.assembly.compose import Parts
+from lorafw.assembly.config import RunConfig
+from lorafw.contracts.exporter import ExportRequest
+from lorafw.contracts.injector import AdaptedModel
+from lorafw.contracts.model import ModelBundle, ModelRequest
+from lorafw.contracts.trainer import Emit, RunningTrainer, TrainJob
+from lorafw.data.prepare import Prepared, fingerprint, prepare
+from lorafw.errors import CompositionError
+from lorafw.run_folder import RunFolder
+from lorafw.session import RunSession
+from lorafw.types import AdapterSpec, Capability, Layout, Split
+
+_SAME_UPDATE = {
+    "micro_batch_tokens",
+    "layout",
+    "evaluate_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+}
+"""Options of the plan that may change on resume: they do not change what is learned."""
+
+
+class Work:
+    """Turns the parts of a run into a session that a scenario can drive."""
+
+    def __init__(self, config: RunConfig, parts: Parts, emit: Emit) -> None:
+        self._config, self._parts, self._emit = config, parts, emit
+        self._tokenizer = parts.model.tokenizer()
+        self._train: Prepared
+        self._held_out: Prepared | None = None
+
+    def read_data(self) -> None:
+        """Read and encode the rows of both splits."""
+        dataset = self._parts.dataset
+        self._train = self._prepare(dataset.load(Split.TRAIN), Split.TRAIN)
+        held_out = dataset.load(Split.EVAL)
+        if held_out:
+            self._held_out = self._prepare(held_out, Split.EVAL)
+
+    def _prepare(self, examples: Any, split: Split) -> Prepared:
+        prepared = prepare(examples, self._parts.encoder, self._tokenizer, split=split)
+        for notice in prepared.notices():
+            self._emit("notice", message=notice)
+        return prepared
+
+    def session(self, running: RunningTrainer, folder: RunFolder, *, resume: bool) -> RunSession:
+        """Load the model, inject the adapter, and put the job together."""
+        parts, seed = self._parts, self._config.run.seed
+        request = ModelRequest(parts.objective.task, running.world.device, seed)
+        bundle = parts.model.build(request, self._tokenizer)
+        layout = self._layout(bundle)
+        model = parts.injector.inject(bundle)
+        model.reset(seed)
+        job = TrainJob(
+            model=model,
+            objective=parts.objective,
+            encoder=parts.encoder,
+            rows=self._train.rows,
+            plan=parts.plan,
+            layout=layout,
+            eval_rows=self._held_out.rows if self._held_out else (),
+            seed=seed,
+            emit=self._emit,
+            resume=resume,
+            fingerprint=self._fingerprint(model),
+        )
+        exporters = dict(zip(parts.names["exporters"], parts.exporters, strict=True))
+        return RunSession(running, job, self._request(model), exporters, folder.path)
+
+    def _layout(self, bundle: ModelBundle) -> Layout:
+        wish = self._parts.plan.layout
+        able = Capability.SEGMENTS in bundle.capabilities & self._parts.injector.capabilities
+        if wish == "segments" and not able:
+            raise CompositionError(
+                "this model cannot take several rows laid end to end.",
+                where="plan.layout",
+                mend="Use auto or padded.",
+            )
+        if wish == "auto" and not able:
+            self._emit("notice", message="This model takes padded batches only.")
+        return Layout.SEGMENTS if able and wish != "padded" else Layout.PADDED
+
+    def _fingerprint(self, model: AdaptedModel) -> dict[str, str]:
+        plan = self._parts.plan.model_dump(mode="json", exclude=_SAME_UPDATE)
+        return {
+            "data": fingerprint(self._train.rows),
+            "base": model.bundle.base,
+            "adapter": _digest(_spec_values(model.spec)),
+            "plan": _digest(plan),
+        }
+
+    def _request(self, model: AdaptedModel) -> ExportRequest:
+        names, parts = self._parts.names, self._parts
+        recipe = {
+            "lorafw": lorafw.__version__,
+            "base": model.bundle.base,
+            "model": {"use": names["model"], **parts.model.model_dump(mode="json")},
+            "encoder": {"use": names["encoder"], **parts.encoder.model_dump(mode="json")},
+            "injector": {"use": names["injector"]},
+            "seed": self._config.run.seed,
+        }
+        return ExportRequest(model, parts.model, recipe)
+
+    def record(self, session: RunSession) -> dict[str, Any]:
+        """What `run.json` holds."""
+        result = session.result
+        fit = {} if result is None else asdict(result)
+        seconds = fit.get("seconds") or None
+        return {
+            "lorafw": lorafw.__version__,
+            "world_size": session.running.world.world_size,
+            **{name: value for name, value in fit.items() if name != "stopped"},
+            "tokens_per_second": fit["tokens"] / seconds if seconds else None,
+            "peak_memory_bytes": _peak_memory(),
+            "layout": session.job.layout.value,
+            "data": self._train.report(),
+            "fingerprint": dict(session.job.fingerprint),
+            "exports": {
+                name: str(path.relative_to(session.folder))
+                for name, path in session.exports.items()
+            },
+        }
+
+
+def _spec_values(spec: AdapterSpec) -> Mapping[str, Any]:
+    return asdict(spec)
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,1 @@
+"""Components that core itself offers, found through entry points like any other."""

@@ -1,0 +1,43 @@
+"""The contracts: what each kind of part promises, one file per kind."""
+
+from lorafw.contracts.component import Component, Options
+from lorafw.contracts.dataset import DatasetAdapter
+from lorafw.contracts.encoder import Encoder
+from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingState, World
+from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.contracts.injector import AdaptedModel, LoRAInjector
+from lorafw.contracts.listener import Listener
+from lorafw.contracts.model import Hidden, ModelBuilder, ModelBundle, ModelRequest
+from lorafw.contracts.objective import Objective
+from lorafw.contracts.plan import TrainPlan
+from lorafw.contracts.scenario import Scenario, Session
+from lorafw.contracts.trainer import FitResult, RunningTrainer, Trainer, TrainJob
+
+__all__ = [
+    "AdaptedModel",
+    "Component",
+    "DatasetAdapter",
+    "Encoder",
+    "Engine",
+    "EngineJob",
+    "ExportRequest",
+    "Exporter",
+    "FitResult",
+    "Hidden",
+    "Listener",
+    "LoRAInjector",
+    "ModelBuilder",
+    "ModelBundle",
+    "ModelRequest",
+    "Objective",
+    "Options",
+    "RunningTrainer",
+    "Scenario",
+    "Session",
+    "StepOutcome",
+    "TrainJob",
+    "TrainPlan",
+    "Trainer",
+    "TrainingState",
+    "World",
+]

@@ -1,0 +1,54 @@
+"""Values of adapter parameters: where fresh ones come from and how given ones are written."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lorafw.errors import AdapterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def fresh_values(parameters: Mapping[str, nn.Parameter], seed: int) -> dict[str, Tensor]:
+    """Start values of a LoRA adapter: A Kaiming-uniform, B zero (arXiv:2106.09685, section 4.1).
+
+    Each tensor has a generator of its own, seeded from (seed, name), so that the values do not
+    depend on the injector, on the order of modules or on which other modules are adapted.
+    """
+    return {name: _fresh(name, p.shape, seed) for name, p in parameters.items()}
+
+
+def _fresh(name: str, shape: torch.Size, seed: int) -> Tensor:
+    value = torch.zeros(shape)
+    if name.endswith(".lora_A.weight"):
+        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
+    return value
+
+
+def copy_values(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
+    """Copy values into parameters of the same names and shapes; all or nothing.
+
+    Raises:
+        AdapterError: a name is missing or too many, or a shape differs.
+    """
+    for fault, names in (
+        ("the adapter given lacks", parameters.keys() - values.keys()),
+        ("the model has no place for", values.keys() - parameters.keys()),
+    ):
+        if names:
+            raise AdapterError(f"{fault} {len(names)} tensors, first {min(names)}.")
+    for name, parameter in parameters.items():
+        if parameter.shape != values[name].shape:
+            have, want = list(values[name].shape), list(parameter.shape)
+            raise AdapterError(f"{name} has shape {have}, the model needs {want}.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])

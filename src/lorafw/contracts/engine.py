@@ -1,0 +1,110 @@
+"""Engine: what differs between DDP, Accelerate and DeepSpeed, and nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from lorafw.types import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
+    from torch.optim import Optimizer
+
+
+TrainingState: TypeAlias = "dict[str, dict[str, Tensor]]"
+"""Per canonical parameter name: its fp32 `value` and the optimizer's tensors by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among its peers."""
+
+    rank: int
+    world_size: int
+    device: device
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What one optimizer step did.
+
+    Attributes:
+        grad_norm: global gradient norm before clipping.
+        skipped: the step was not applied (overflow under loss scaling).
+    """
+
+    grad_norm: float
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EngineJob:
+    """What core hands to an engine.
+
+    Attributes:
+        module: its `forward(inputs, labels, totals)` returns this batch's share of the global
+            loss, or without totals what the objective measures.
+        parameters: the trainable fp32 parameters under canonical names.
+        optimizer: a torch optimizer over those parameters, built by core.
+        max_grad_norm: clip the global norm to this, or None.
+    """
+
+    module: nn.Module
+    parameters: Mapping[str, nn.Parameter]
+    optimizer: Optimizer
+    max_grad_norm: float | None
+
+
+class Engine(ABC):
+    """Forward, backward and step on one backend.
+
+    The numeric promise: gradients are summed over micro-batches and averaged over ranks, and no
+    other factor is applied (the loop multiplies the loss by the world size). Every rank calls
+    the same methods in the same order, the same number of times.
+    """
+
+    world: World
+
+    @abstractmethod
+    def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
+        """What the wrapped module returns for one micro-batch."""
+
+    @abstractmethod
+    def accumulate(self, *, last: bool) -> AbstractContextManager[None]:
+        """Surrounds forward and backward of one micro-batch; gradients are reduced on the last."""
+
+    @abstractmethod
+    def backward(self, loss: Tensor) -> None:
+        """Add this loss's gradients."""
+
+    @abstractmethod
+    def gradients(self) -> dict[str, Tensor]:
+        """Reduced, whole, unclipped gradients by name, between the last backward and the step."""
+
+    @abstractmethod
+    def step(self, *, learning_rate: float) -> StepOutcome:
+        """Clip, update at `learning_rate` times each group's `lr_scale`, and zero gradients."""
+
+    @abstractmethod
+    def all_reduce_sum(self, tensor: Tensor) -> Tensor:
+        """Sum over ranks, in place."""
+
+    @abstractmethod
+    def state(self) -> TrainingState:
+        """Values and optimizer state, whole, on the CPU; collective."""
+
+    @abstractmethod
+    def load_state(self, state: TrainingState) -> None:
+        """Continue from a state that any engine wrote; parameter identity is kept; collective."""
+
+    @abstractmethod
+    def full_parameters(self) -> AbstractContextManager[None]:
+        """While open, every rank holds every parameter whole (reading only)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the module back unwrapped; no collective."""

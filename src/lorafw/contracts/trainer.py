@@ -1,0 +1,124 @@
+"""Trainer: runs a training job somewhere and gives the trained model back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorafw.contracts.component import Component
+from lorafw.contracts.encoder import Encoder
+from lorafw.contracts.engine import World
+from lorafw.contracts.injector import AdaptedModel
+from lorafw.contracts.objective import Objective
+from lorafw.contracts.plan import TrainPlan
+from lorafw.types import Capability, Encoded, Layout
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+Emit = Callable[..., None]
+"""`emit(event, **payload)`: hands an event to the listeners."""
+
+
+def silent(event: str, **payload: Any) -> None:
+    """An `Emit` for those who do not listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """One fit, apart from where it runs.
+
+    Attributes:
+        rows: the training rows, the same on every rank.
+        eval_rows: the held-out rows; may be empty.
+        layout: how rows share a batch.
+        seed: with epoch and step, all that the order of rows depends on.
+        checkpoints: folder for checkpoints, or None to write none.
+        resume: continue from the newest checkpoint in that folder, if there is one.
+        fingerprint: what a checkpoint must agree with to be continued (data, base, spec, …).
+    """
+
+    model: AdaptedModel
+    objective: Objective
+    encoder: Encoder
+    rows: Sequence[Encoded]
+    plan: TrainPlan
+    layout: Layout = Layout.PADDED
+    eval_rows: Sequence[Encoded] = ()
+    seed: int = 0
+    emit: Emit = silent
+    checkpoints: Path | None = None
+    resume: bool = False
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """How a fit ended.
+
+    Attributes:
+        steps: optimizer steps done, those before a resume included.
+        first_loss, last_loss: training loss of the first and last step; None before any.
+        evaluation: held-out figures after the last step; empty without held-out rows.
+        evaluation_before: the same before the first step.
+        tokens: tokens trained on in this process, padding not counted, over all ranks.
+        seconds: wall time of the steps of this process.
+        stopped: the job was asked to stop before its last step.
+    """
+
+    steps: int
+    first_loss: float | None
+    last_loss: float | None
+    evaluation: Mapping[str, float]
+    evaluation_before: Mapping[str, float]
+    tokens: int
+    seconds: float
+    stopped: bool = False
+
+
+class RunningTrainer(ABC):
+    """A trainer whose processes know each other; lives for one run."""
+
+    world: World
+
+    @abstractmethod
+    def share(self, value: Any) -> Any:
+        """Rank 0's value, on every rank; collective."""
+
+    @abstractmethod
+    def fit(self, job: TrainJob) -> FitResult:
+        """Train in place; the result is whole on every rank inside `full_parameters`."""
+
+    @abstractmethod
+    def evaluate(self, job: TrainJob) -> Mapping[str, float]:
+        """Held-out figures of the model as it is; empty without held-out rows."""
+
+    @abstractmethod
+    def full_parameters(self, module: nn.Module) -> AbstractContextManager[None]:
+        """While open, every parameter of the model is whole on this rank."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the process group; no collective."""
+
+
+class Trainer(Component, ABC):
+    """Chooses where and how a job runs; `EngineTrainer` needs only `connect` and `open_engine`."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> frozenset[Capability]:
+        """What the trainer can do with these options."""
+
+    @abstractmethod
+    def start(self) -> RunningTrainer:
+        """Join the other processes of this job, if there are any.
+
+        Raises:
+            TrainingError: the backend is missing something on this machine.
+        """

@@ -1,0 +1,179 @@
+"""One run, top to bottom: compose, tokenizer, data, trainer, model, inject, scenario, export."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lorafw import run_folder
+from lorafw.assembly.compose import Parts, compose
+from lorafw.assembly.config import RunConfig, read_config, resolved, write_resolved
+from lorafw.assembly.hooks import Announcer
+from lorafw.assembly.registry import Registry
+from lorafw.builtin.event_log import EventLog
+from lorafw.contracts.trainer import RunningTrainer
+from lorafw.errors import LorafwError
+from lorafw.run_folder import RunFolder
+from lorafw.training import launch
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        folder: the run's folder.
+        exports: folders of what was exported, by exporter name.
+        record: what `run.json` holds.
+    """
+
+    folder: Path
+    exports: Mapping[str, Path] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def adapter(self) -> Path | None:
+        """The exported adapter, if there is one."""
+        return self.exports.get("adapter")
+
+    @property
+    def evaluation_before(self) -> Mapping[str, float]:
+        """Held-out figures from before the first step; empty without held-out rows."""
+        figures: Mapping[str, float] = self.record.get("evaluation_before", {})
+        return figures
+
+    @property
+    def evaluation(self) -> Mapping[str, float]:
+        """Held-out figures from after the last step; empty without held-out rows."""
+        figures: Mapping[str, float] = self.record.get("evaluation", {})
+        return figures
+
+
+def run(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    resume: bool = False,
+    nproc: int = 1,
+    notices: Sequence[str] = (),
+) -> RunResult:
+    """Train as a config says; what `lorafw run` does.
+
+    Args:
+        config: a config, plain values laid out as in a config file, or the path of such a file.
+        resume: continue from the newest checkpoint in the run's folder, if there is one.
+        nproc: ranks to start on this machine; ignored inside a launcher that has started some.
+        notices: sentences to show the user with the others.
+
+    Raises:
+        LorafwError: what is wrong, where, and how to mend it.
+    """
+    registry = Registry()
+    config = _as_config(config, registry)
+    parts = compose(config, registry)
+    if nproc > 1 and not launch.under_launcher():
+        return _run_on_ranks(config, parts, resume=resume, nproc=nproc)
+    with _failures_reported():
+        return _Run(config, parts, resume=resume, notices=(*config.notices, *notices)).execute()
+
+
+def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Registry) -> RunConfig:
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, Mapping):
+        return RunConfig.from_mapping(config, registry)
+    return read_config(registry, path=Path(config))
+
+
+def _run_on_ranks(config: RunConfig, parts: Parts, *, resume: bool, nproc: int) -> RunResult:
+    folder = run_folder.choose(config.run.output, config.run.name, resume=resume)
+    run_folder.prepare(folder)
+    placed = replace(config, run=config.run.model_copy(update={"output": folder.path}))
+    write_resolved(resolved(placed, parts), folder.config)
+    arguments = ["run", "--config", str(folder.config)]
+    launch.launch([*arguments, "--resume"] if resume else arguments, nproc)
+    return _result(folder, folder.read_record())
+
+
+def _result(folder: RunFolder, record: Mapping[str, Any]) -> RunResult:
+    exports = {name: folder.path / path for name, path in record["exports"].items()}
+    return RunResult(folder.path, exports, record)
+
+
+@contextmanager
+def _failures_reported() -> Iterator[None]:
+    """In a rank that `launch` started, errors go to the launcher, which shows the first one."""
+    if not launch.is_worker():
+        yield
+        return
+    launch.follow_parent()
+    try:
+        yield
+    except LorafwError as error:
+        launch.report_failure(error)
+        raise SystemExit(error.exit_code) from None
+
+
+class _Run:
+    """One process's part of a run."""
+
+    def __init__(
+        self, config: RunConfig, parts: Parts, *, resume: bool, notices: Sequence[str]
+    ) -> None:
+        self._config, self._parts = config, parts
+        self._resume, self._notices = resume, notices
+        self._leads = os.environ.get("RANK", "0") == "0"
+        # A worker's folder was chosen, and seen to be free, by the process that launched it.
+        owned = resume or launch.is_worker()
+        self._folder = run_folder.choose(config.run.output, config.run.name, resume=owned)
+        self._emit = Announcer()
+
+    def execute(self) -> RunResult:
+        """Run, and tell the listeners how it ended."""
+        try:
+            self._open()
+            return self._train()
+        except BaseException as error:
+            self._emit("run_failed", error=str(error) or type(error).__name__)
+            raise
+
+    def _open(self) -> None:
+        if not self._leads:
+            return
+        run_folder.prepare(self._folder)
+        run = self._config.run.model_copy(update={"output": self._folder.path})
+        values = resolved(replace(self._config, run=run), self._parts)
+        write_resolved(values, self._folder.config)
+        listeners = [*self._parts.listeners]
+        if not any(isinstance(listener, EventLog) for listener in listeners):
+            listeners.append(EventLog())
+        self._emit = Announcer(listener.open(self._folder.path) for listener in listeners)
+        self._emit("run_start", folder=self._folder.path, config=values)
+        for notice in self._notices:
+            self._emit("notice", message=notice)
+
+    def _train(self) -> RunResult:
+        from lorafw._work import Work
+
+        self._emit("stage_start", stage="data")
+        work = Work(self._config, self._parts, self._emit)
+        work.read_data()  # before ranks wait for each other: reading takes as long as it takes
+        running = self._parts.trainer.start()
+        try:
+            return self._drive(work, running)
+        finally:
+            running.close()
+
+    def _drive(self, work: Any, running: RunningTrainer) -> RunResult:
+        folder = RunFolder(running.share(self._folder.path))
+        self._emit("stage_start", stage="model")
+        session = work.session(running, folder, resume=self._resume)
+        self._parts.scenario.run(session)
+        record = work.record(session)
+        if running.world.rank == 0:
+            folder.write_record(record)
+            self._emit("run_end", folder=folder.path, result=record)
+        return _result(folder, record)

@@ -1,0 +1,73 @@
+"""RunSession: what a scenario drives in a real run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lorafw.adapters.safe_files import publish
+from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
+from lorafw.errors import Interrupted
+
+
+@dataclass
+class RunSession:
+    """One run of one model; implements `lorafw.contracts.Session`.
+
+    Attributes:
+        running: the connected trainer.
+        job: the job every stage derives its own from.
+        request: what exporters are given.
+        exporters: by the name they were chosen with.
+        folder: the run's folder.
+        result: the last finished fit.
+        exports: what was exported, by exporter name.
+    """
+
+    running: RunningTrainer
+    job: TrainJob
+    request: ExportRequest
+    exporters: Mapping[str, Exporter]
+    folder: Path
+    result: FitResult | None = None
+    exports: dict[str, Path] = field(default_factory=dict)
+
+    def fit(self, stage: str) -> FitResult:
+        """Train; continues a stage that an earlier process left unfinished.
+
+        Raises:
+            Interrupted: the process was asked to stop; a checkpoint was written.
+        """
+        self._announce("stage_start", stage=stage)
+        job = replace(self.job, checkpoints=self.folder / "checkpoints" / stage)
+        self.result = self.running.fit(job)
+        if self.result.stopped:
+            raise Interrupted(
+                f"stopped on request after step {self.result.steps}.",
+                mend="A checkpoint was written; continue with --resume.",
+            )
+        return self.result
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Held-out figures of the model as it is."""
+        return self.running.evaluate(self.job)
+
+    def export(self) -> None:
+        """Run every exporter on rank 0, while the weights are whole on every rank."""
+        self._announce("stage_start", stage="export")
+        with self.running.full_parameters(self.job.model.bundle.module):
+            if self.running.world.rank == 0:
+                for name, exporter in self.exporters.items():
+                    self._export(name, exporter)
+
+    def _export(self, name: str, exporter: Exporter) -> None:
+        final = self.folder / name
+        publish(lambda folder: exporter.export(self.request, folder), final)
+        self.exports[name] = final
+        self.job.emit("export_end", exporter=name, path=final)
+
+    def _announce(self, event: str, **payload: object) -> None:
+        if self.running.world.rank == 0:
+            self.job.emit(event, **payload)

@@ -1,0 +1,83 @@
+"""Tiny but real things to try parts on: a tokenizer, a Llama of random weights, ragged rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lorafw.types import IGNORE_INDEX, Encoded, Tokenizer
+
+WORDS = "the cat sat on a mat and saw seven small birds fly over an old red barn".split()
+SPECIALS = ("<unk>", "<s>", "</s>", "<pad>")
+
+
+def toy_tokenizer() -> Tokenizer:
+    """A word-level tokenizer of a few words, with BOS, EOS and padding tokens of its own."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate((*SPECIALS, *WORDS))}
+    backend = Backend(WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = Whitespace()
+    tokenizer: Tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+    )
+    return tokenizer
+
+
+def toy_llama(seed: int = 0, **config: Any) -> Any:
+    """A two-layer Llama with grouped-query attention and random fp32 weights.
+
+    Args:
+        seed: of the weights.
+        config: `LlamaConfig` fields that replace the toy's.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    values = {
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 3,
+        "initializer_range": 0.2,  # wide enough that attention and gradients are not all alike
+        **config,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(LlamaConfig(**values))
+
+
+def toy_folder(folder: Path, seed: int = 0, **config: Any) -> Path:
+    """The toy Llama and its tokenizer as a Hugging Face folder."""
+    toy_llama(seed, **config).save_pretrained(folder)
+    toy_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def toy_rows(count: int, seed: int = 0, *, longest: int = 40, vocabulary: int = 64) -> list[Encoded]:
+    """Ragged rows of random tokens; the first part of each is not trained."""
+    import random
+
+    chance = random.Random(seed)
+    return [_toy_row(chance, longest, vocabulary) for _ in range(count)]
+
+
+def _toy_row(chance: Any, longest: int, vocabulary: int) -> Encoded:
+    length = chance.randint(2, longest)
+    tokens = [chance.randrange(4, vocabulary) for _ in range(length)]
+    prompt = chance.randrange(1, length)
+    labels = [IGNORE_INDEX] * prompt + tokens[prompt:]
+    return Encoded(tokens, labels)

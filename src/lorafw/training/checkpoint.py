@@ -1,0 +1,135 @@
+"""Checkpoints: one format, whichever engine and however many ranks wrote it.
+
+A checkpoint is a folder `step-00000042` that holds `state.safetensors` (per canonical parameter
+name the fp32 `value` and the optimizer's tensors, as `<key>/<name>`) and `checkpoint.json` (the
+step, the fingerprint of the run, the first loss and the held-out figures from before it). Rows
+and random numbers are functions of (seed, step), so the step is the whole cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from lorafw.adapters.safe_files import publish
+from lorafw.contracts.engine import Engine, TrainingState
+from lorafw.contracts.trainer import TrainJob
+from lorafw.errors import CheckpointError
+
+FORMAT = 1
+_STATE, _ABOUT, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint knows beside tensors."""
+
+    step: int = 0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    evaluation_before: Mapping[str, float] = field(default_factory=dict)
+
+
+class Checkpoints:
+    """Writes, finds, prunes and reads the checkpoints of one job."""
+
+    def __init__(self, job: TrainJob, engine: Engine) -> None:
+        self._job, self._engine = job, engine
+        self._folder = job.checkpoints
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; every rank calls it, rank 0 writes."""
+        if self._folder is None:
+            return
+        state = self._engine.state()
+        if self._engine.world.rank != 0:
+            return
+        final = self._folder / f"{_PREFIX}{checkpoint.step:08d}"
+        about = {
+            "format": FORMAT,
+            "seed": self._job.seed,
+            "fingerprint": dict(self._job.fingerprint),
+            "progress": asdict(checkpoint),
+        }
+        publish(lambda folder: _write(folder, state, about), final)
+        self._prune()
+        self._job.emit("checkpoint_saved", step=checkpoint.step, path=final)
+
+    def resume(self) -> Checkpoint:
+        """Load the newest checkpoint into the engine, if the job asks for it; collective."""
+        newest = newest_checkpoint(self._folder) if self._job.resume else None
+        if newest is None:
+            return Checkpoint()
+        about, state = read_checkpoint(newest)
+        self._check(newest, about)
+        self._engine.load_state(state)
+        return Checkpoint(**about["progress"])
+
+    def _check(self, folder: Path, about: Mapping[str, Any]) -> None:
+        mine = {"seed": self._job.seed, **self._job.fingerprint}
+        theirs = {"seed": about["seed"], **about["fingerprint"]}
+        other = [name for name in mine if mine[name] != theirs.get(name)]
+        if other:
+            raise CheckpointError(
+                f"it was written by a run with another {' and another '.join(other)}.",
+                where=str(folder),
+                mend="Resume with the config that is saved beside it, or start a new run.",
+            )
+
+    def _prune(self) -> None:
+        assert self._folder is not None
+        for old in _complete(self._folder)[: -self._job.plan.keep_checkpoints]:
+            shutil.rmtree(old)
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_PREFIX}[0-9]*")) if folder.is_dir() else []
+
+
+def newest_checkpoint(folder: Path | None) -> Path | None:
+    """The newest complete checkpoint in a folder of checkpoints, or None."""
+    found = _complete(folder) if folder is not None else []
+    return found[-1] if found else None
+
+
+def _write(folder: Path, state: TrainingState, about: Mapping[str, Any]) -> None:
+    """Write into a temporary folder and read it back; the caller renames it."""
+    tensors = {f"{key}/{name}": t for name, keys in state.items() for key, t in keys.items()}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _STATE)
+    (folder / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    read_about, read_state = read_checkpoint(folder)
+    same = read_about == json.loads(json.dumps(about)) and all(
+        torch.equal(read_state[name][key], tensor)
+        for name, keys in state.items()
+        for key, tensor in keys.items()
+    )
+    if not same:
+        raise CheckpointError("what was read back is not what was written.", where=str(folder))
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Any], TrainingState]:
+    """A checkpoint's description and tensors.
+
+    Raises:
+        CheckpointError: a file is missing, cut off, or of another format.
+    """
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        tensors = load_file(folder / _STATE)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"cannot be read: {error}.", where=str(folder)) from error
+    if about.get("format") != FORMAT:
+        raise CheckpointError(f"has format {about.get('format')}, not {FORMAT}.", where=str(folder))
+    state: TrainingState = {}
+    for label, tensor in tensors.items():
+        key, _, name = label.partition("/")
+        state.setdefault(name, {})[key] = tensor
+    return about, state

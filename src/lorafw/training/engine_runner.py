@@ -1,0 +1,90 @@
+"""EngineRunner: opens an engine for a job, keeps it open, and runs the loop on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from lorafw.contracts.engine import Engine, EngineJob, World
+from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
+from lorafw.training.engine_trainer import EngineTrainer
+from lorafw.training.loop import Loop, evaluate
+from lorafw.training.loss_module import LossModule
+from lorafw.training.optimizer import build_optimizer
+from lorafw.training.stopping import StopFlag
+
+
+class EngineRunner(RunningTrainer):
+    """One connected trainer. The engine stays open between calls for the same model.
+
+    It must: under ZeRO-3 the weights live in the engine, also while they are exported.
+    """
+
+    def __init__(self, trainer: EngineTrainer, world: World) -> None:
+        self.world = world
+        self._trainer = trainer
+        self._engine: Engine | None = None
+        self._serves: nn.Module | None = None
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+        if self.world.world_size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def fit(self, job: TrainJob) -> FitResult:
+        """Run the loop; the wish to stop is heard while it runs, and torch's seed is given back."""
+        engine, stop = self._open(job), StopFlag()
+        devices = [self.world.device] if self.world.device.type == "cuda" else []
+        with stop.listening(), torch.random.fork_rng(devices):
+            try:
+                return Loop(job, engine, stop).run()
+            finally:
+                job.model.train(mode=False)
+
+    def evaluate(self, job: TrainJob) -> Mapping[str, float]:
+        """Held-out figures of the model as it is."""
+        return evaluate(job, self._open(job))
+
+    def _open(self, job: TrainJob) -> Engine:
+        module = job.model.bundle.module
+        if self._engine is None or self._serves is not module:
+            self._close_engine()
+            self._engine, self._serves = self._new_engine(job), module
+        job.model.train(mode=True)
+        return self._engine
+
+    def _new_engine(self, job: TrainJob) -> Engine:
+        parameters = dict(job.model.trainable())
+        wrapped = LossModule(job.model.bundle, job.objective)
+        optimizer = build_optimizer(job.plan, parameters.values())
+        request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm)
+        engine = self._trainer.open_engine(request, self.world)
+        wrapped.eval()  # the base never drops anything; the adapter is switched on its own
+        return engine
+
+    @contextmanager
+    def full_parameters(self, module: nn.Module) -> Iterator[None]:
+        """While open, every parameter of the model is whole on this rank; collective."""
+        if self._engine is None or self._serves is not module:
+            yield
+            return
+        with self._engine.full_parameters():
+            yield
+
+    def close(self) -> None:
+        """Close the engine and leave the process group."""
+        self._close_engine()
+        self._trainer.disconnect()
+
+    def _close_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._serves = None, None

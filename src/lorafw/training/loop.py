@@ -1,0 +1,217 @@
+"""The one training loop: steps, evaluation, checkpoints and events, whichever engine runs it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from lorafw.contracts.engine import Engine, StepOutcome
+from lorafw.contracts.trainer import FitResult, TrainJob
+from lorafw.errors import TrainingError
+from lorafw.training.batches import BatchPlan, MicroBatch
+from lorafw.training.checkpoint import Checkpoint, Checkpoints
+from lorafw.training.randomness import seed_step
+from lorafw.training.schedule import learning_rate
+from lorafw.training.stopping import StopFlag
+from lorafw.types import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class StepTotals:
+    """What all ranks together counted before a step."""
+
+    units: Mapping[str, float]
+    tokens: int
+    stop: bool
+
+
+class Loop:
+    """Runs one job on one engine."""
+
+    def __init__(self, job: TrainJob, engine: Engine, stop: StopFlag) -> None:
+        self._job, self._engine, self._stop = job, engine, stop
+        self._world = engine.world
+        lengths = [len(row.input_ids) for row in job.rows]
+        plan = job.plan
+        self._batches = BatchPlan(
+            lengths, plan.global_batch_size, plan.micro_batch_tokens, job.layout, job.seed
+        )
+        whole = plan.epochs * self._batches.steps_per_epoch
+        self.steps = min(whole, plan.max_steps or whole)
+        self._checkpoints = Checkpoints(job, engine)
+        self._progress = Checkpoint()
+        self._tokens, self._seconds = 0, 0.0
+
+    def run(self) -> FitResult:
+        """Train from the newest checkpoint, or from the start, to the last step."""
+        self._progress = self._checkpoints.resume()
+        start = self._progress.step
+        self._announce_start(start)
+        if start == 0:
+            self._progress = replace(self._progress, evaluation_before=self._evaluate())
+        stopped = any(not self._advance(step) for step in range(start, self.steps))
+        if stopped:
+            self._checkpoints.save(self._progress)
+        return self._finish({} if stopped else self._evaluate(), stopped=stopped)
+
+    def _advance(self, step: int) -> bool:
+        """One step and what follows it; False when a rank was asked to stop before it."""
+        if not self._step(step):
+            return False
+        done, plan = step + 1, self._job.plan
+        if plan.evaluate_every and done % plan.evaluate_every == 0 and done < self.steps:
+            self._evaluate()
+        every = plan.checkpoint_every or self._batches.steps_per_epoch
+        if done % every == 0 or done == self.steps:
+            self._checkpoints.save(self._progress)
+        return True
+
+    def _step(self, step: int) -> bool:
+        """One optimizer step; False, with nothing changed, when a rank was asked to stop."""
+        began = time.perf_counter()
+        seed_step(self._job.seed, step, self._world.rank)
+        micro = self._batches.step(step, self._world.rank, self._world.world_size)
+        batches = list(self._collate(micro))
+        totals = self._totals(batches, micro)
+        if totals.stop:
+            return False
+        loss = self._accumulate(batches, totals.units)
+        rate = learning_rate(self._job.plan, step, self.steps)
+        outcome = self._update(step, loss, rate)
+        self._record(step, loss, rate, outcome, totals.tokens, time.perf_counter() - began)
+        return True
+
+    def _collate(self, micro: list[MicroBatch]) -> Iterator[Batch]:
+        job = self._job
+        for part in micro:
+            rows = [job.rows[row] for row in part.rows]
+            batch = job.encoder.collate(rows, job.layout, job.model.bundle.pad_id)
+            yield (batch.without_targets() if part.filler else batch).to(self._world.device)
+
+    def _totals(self, batches: list[Batch], micro: list[MicroBatch]) -> StepTotals:
+        """Counts over all ranks; the wish to stop travels in the same all-reduce."""
+        units = self._job.objective.units
+        counts = [self._job.objective.counts(batch) for batch in batches]
+        mine = [float(sum(count[unit] for count in counts)) for unit in units]
+        rows = [row for part in micro if not part.filler for row in part.rows]
+        tokens = float(sum(self._batches.lengths[row] for row in rows))
+        local = torch.tensor([*mine, tokens, float(self._stop.raised)], dtype=torch.float64)
+        *values, tokens, stop = self._engine.all_reduce_sum(local.to(self._world.device)).tolist()
+        return StepTotals(dict(zip(units, values, strict=True)), int(tokens), stop > 0)
+
+    def _accumulate(self, batches: list[Batch], totals: Mapping[str, float]) -> float:
+        """Gradients of the whole global batch; returns its loss.
+
+        Engines average over ranks while the losses of the ranks add up to the global loss, so
+        each is multiplied by the number of ranks before its backward pass.
+        """
+        engine, total = self._engine, torch.zeros((), device=self._world.device)
+        for index, batch in enumerate(batches):
+            with engine.accumulate(last=index == len(batches) - 1):
+                loss = engine.forward(batch, totals)
+                engine.backward(loss * self._world.world_size)
+            total += loss.detach()
+        return float(engine.all_reduce_sum(total))
+
+    def _update(self, step: int, loss: float, rate: float) -> StepOutcome:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss of step {step + 1} is {loss}.",
+                mend="Lower plan.learning_rate, or look at the rows of this step.",
+            )
+        outcome = self._engine.step(learning_rate=rate)
+        self._job.model.after_step(step)
+        return outcome
+
+    def _record(
+        self,
+        step: int,
+        loss: float,
+        rate: float,
+        outcome: StepOutcome,
+        tokens: int,
+        seconds: float,
+    ) -> None:
+        first = loss if step == 0 else self._progress.first_loss
+        self._progress = replace(self._progress, step=step + 1, first_loss=first, last_loss=loss)
+        self._tokens += tokens
+        self._seconds += seconds
+        self._emit(
+            "step_end",
+            step=step + 1,
+            steps=self.steps,
+            epoch=(step + 1) / self._batches.steps_per_epoch,
+            loss=loss,
+            grad_norm=outcome.grad_norm,
+            learning_rate=rate,
+            tokens=tokens,
+            seconds=seconds,
+        )
+
+    def _evaluate(self) -> Mapping[str, float]:
+        figures = evaluate(self._job, self._engine)
+        if figures:
+            self._emit("evaluation_end", step=self._progress.step, figures=figures)
+        return figures
+
+    def _announce_start(self, start: int) -> None:
+        parameters = self._job.model.trainable().values()
+        self._emit(
+            "fit_start",
+            steps=self.steps,
+            start=start,
+            rows=len(self._job.rows),
+            trainable=sum(self._numel(p) for p in parameters),
+            parameters=sum(self._numel(p) for p in self._job.model.bundle.module.parameters()),
+        )
+
+    @staticmethod
+    def _numel(parameter: torch.Tensor) -> int:
+        return int(getattr(parameter, "ds_numel", parameter.numel()))  # ZeRO-3 empties partitioned ones
+
+    def _finish(self, after: Mapping[str, float], *, stopped: bool) -> FitResult:
+        done = self._progress
+        self._emit(
+            "fit_end",
+            steps=done.step,
+            loss=done.last_loss,
+            seconds=self._seconds,
+            stopped=stopped,
+        )
+        return FitResult(
+            steps=done.step,
+            first_loss=done.first_loss,
+            last_loss=done.last_loss,
+            evaluation=after,
+            evaluation_before=done.evaluation_before,
+            tokens=self._tokens,
+            seconds=self._seconds,
+            stopped=stopped,
+        )
+
+    def _emit(self, event: str, **payload: object) -> None:
+        if self._world.rank == 0:
+            self._job.emit(event, **payload)
+
+
+def evaluate(job: TrainJob, engine: Engine) -> Mapping[str, float]:
+    """Held-out figures of the model as it is, the rows shared among the ranks; collective."""
+    if not job.eval_rows:
+        return {}
+    lengths = [len(row.input_ids) for row in job.eval_rows]
+    plan = BatchPlan(lengths, len(lengths), job.plan.micro_batch_tokens, job.layout, job.seed)
+    sums = torch.zeros(len(job.objective.sums), dtype=torch.float64, device=engine.world.device)
+    job.model.train(mode=False)
+    with torch.no_grad():
+        for part in plan.sweep(engine.world.rank, engine.world.world_size):
+            rows = [job.eval_rows[row] for row in part.rows]
+            batch = job.encoder.collate(rows, job.layout, job.model.bundle.pad_id)
+            batch = batch.without_targets() if part.filler else batch
+            sums += engine.forward(batch.to(engine.world.device), None)
+    job.model.train(mode=True)
+    totals = engine.all_reduce_sum(sums).tolist()
+    return job.objective.summarise(dict(zip(job.objective.sums, totals, strict=True)))

@@ -1,0 +1,35 @@
+"""The module an engine wraps: model and objective in one forward that returns the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lorafw.contracts.model import ModelBundle
+from lorafw.contracts.objective import Objective
+from lorafw.types import Batch
+
+
+class LossModule(nn.Module):
+    """Returns the loss from inside `forward`, where the hooks of DDP and ZeRO-3 see everything."""
+
+    def __init__(self, bundle: ModelBundle, objective: Objective) -> None:
+        super().__init__()
+        self.module = bundle.module
+        self._bundle, self._objective = bundle, objective
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], labels: Tensor, totals: Mapping[str, float] | None
+    ) -> Tensor:
+        """The batch's share of the global loss; without totals, what the objective measures.
+
+        Returns:
+            An fp32 scalar with a graph, or fp64 [k] in the order of `objective.sums`.
+        """
+        batch = Batch(inputs, labels)
+        if totals is not None:
+            return self._objective.loss(self._bundle, batch, totals)
+        measured = self._objective.measure(self._bundle, batch)
+        return torch.stack([measured[name].double() for name in self._objective.sums])

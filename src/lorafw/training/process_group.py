@@ -1,0 +1,67 @@
+"""Joining the other processes of a job, whoever launched them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from lorafw.contracts.engine import World
+
+_groups = itertools.count()
+
+
+def local_device() -> torch.device:
+    """This process's accelerator, chosen by LOCAL_RANK, or the CPU."""
+    if torch.cuda.is_available():
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+    return torch.device("cpu")
+
+
+def join(*, timeout_minutes: float, alone: bool = False) -> World:
+    """Join the process group that RANK, WORLD_SIZE and MASTER_ADDR describe.
+
+    Args:
+        timeout_minutes: how long a collective waits for the other ranks.
+        alone: make a group of one when no launcher set those variables; without it a lone
+            process gets no group at all.
+    """
+    device = local_device()
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if not dist.is_initialized():
+        if "RANK" in os.environ:
+            _join(backend, timedelta(minutes=timeout_minutes))
+        elif alone:
+            store = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=store, rank=0, world_size=1)
+    if not dist.is_initialized():
+        return World(0, 1, device)
+    return World(dist.get_rank(), dist.get_world_size(), device)
+
+
+def _join(backend: str, timeout: timedelta) -> None:
+    """Every group of this process speaks under a prefix of its own: addresses must not be stale."""
+    store, rank, world_size = _meeting_place()
+    prefixed = dist.PrefixStore(f"lorafw/{next(_groups)}", store)
+    dist.init_process_group(
+        backend, store=prefixed, rank=rank, world_size=world_size, timeout=timeout
+    )
+
+
+@functools.cache
+def _meeting_place() -> Any:
+    """The launcher's key-value store, which outlives any group, with this rank and their number."""
+    return next(iter(dist.rendezvous("env://")))
+
+
+def leave() -> None:
+    """Leave the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,41 @@
+"""A wish to stop, raised by a signal and read between steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopFlag:
+    """Set by SIGTERM or SIGINT; the loop carries it to all ranks in the step's all-reduce."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @property
+    def raised(self) -> bool:
+        """Whether someone asked to stop."""
+        return self.signal is not None
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.raised:  # the second one means it
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.signal = number
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While open, the two signals set the flag; only the main thread may catch signals."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        previous = [signal.signal(number, self._handle) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, previous, strict=True):
+                signal.signal(number, handler)

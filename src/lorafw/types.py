@@ -1,0 +1,208 @@
+"""The plain values that cross borders between parts: examples, encoded rows, batches, adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORE_INDEX = -100
+"""Label of a position that is not trained (the value PyTorch and transformers use)."""
+
+
+class Split(StrEnum):
+    """Which part of a data set is asked for."""
+
+    TRAIN = "train"
+    EVAL = "eval"
+
+
+class Task(StrEnum):
+    """What a model is asked to do with a row."""
+
+    CAUSAL_LM = "causal-lm"
+
+
+class Layout(StrEnum):
+    """How several rows share one batch."""
+
+    SEGMENTS = "segments"
+    PADDED = "padded"
+
+
+class Capability(StrEnum):
+    """What a part can do, declared so that combinations are checked before anything heavy."""
+
+    SEGMENTS = "segments"
+    """Takes several sequences laid end to end, with their boundaries."""
+    MERGEABLE = "mergeable"
+    """Its update can be folded into the base weights."""
+    DISABLE = "disable"
+    """Can be switched off to give the base model's output."""
+    IDENTITY_START = "identity-start"
+    """A fresh adapter leaves the base model's output unchanged."""
+    SHARDABLE = "shardable"
+    """Works while parameters are partitioned over ranks (ZeRO-3)."""
+    SPLIT_DEPENDENT = "split-dependent"
+    """Its randomness depends on how a global batch is split into micro-batches and ranks."""
+    WHOLE_PARAMETERS = "whole-parameters"
+    """Every rank holds every parameter whole while training."""
+    WHOLE_GRADIENTS = "whole-gradients"
+    """Reduced gradients can be read, whole and by name, between the last backward and the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `train` overrides the encoder's choice of what is trained."""
+
+    role: str
+    content: str
+    train: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a data set, before any tokenizer saw it. Third parties subclass it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptExample(Example):
+    """A prompt and the response to be learned."""
+
+    prompt: str
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatExample(Example):
+    """A conversation; the assistant's turns are learned unless a message says otherwise."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One row as token ids.
+
+    Attributes:
+        input_ids: token ids, in order.
+        labels: one per token: the token itself where it is trained, `IGNORE_INDEX` elsewhere.
+            The shift by one happens when rows are collated into a batch.
+        cut: how many tokens truncation removed.
+    """
+
+    input_ids: Sequence[int]
+    labels: Sequence[int]
+    cut: int = 0
+
+    @property
+    def targets(self) -> int:
+        """How many predictions are trained; the first token of a row has none."""
+        predicted = len(self.labels) - self.labels.count(IGNORE_INDEX)
+        return predicted - sum(label != IGNORE_INDEX for label in self.labels[:1])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows laid out for one forward pass.
+
+    Attributes:
+        inputs: for `Layout.SEGMENTS`, `input_ids` and `position_ids` of shape [tokens] (int64)
+            and `cu_seqlens` of shape [rows + 1] (int32); for `Layout.PADDED`, `input_ids` and
+            `attention_mask` of shape [rows, length] (int64).
+        labels: the token each position predicts (already shifted), `IGNORE_INDEX` where nothing
+            is trained; shape of `input_ids`, int64.
+    """
+
+    inputs: Mapping[str, Tensor]
+    labels: Tensor
+
+    def to(self, device: Any) -> Batch:
+        """The same batch on another device."""
+        inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.labels.to(device))
+
+    def without_targets(self) -> Batch:
+        """The same inputs with nothing to train: loss and gradients are exactly zero."""
+        import torch
+
+        return Batch(self.inputs, torch.full_like(self.labels, IGNORE_INDEX))
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """What an adapter is, apart from its numbers.
+
+    Attributes:
+        rank: r of the LoRA paper (arXiv:2106.09685), for every module not in `rank_pattern`.
+        alpha: the update is scaled by alpha / r, for every module not in `alpha_pattern`.
+        targets: full names of the adapted modules in the base model.
+        dropout: probability applied to the input of A while training.
+        use_rslora: scale by alpha / sqrt(r) (arXiv:2312.03732) instead.
+    """
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    dropout: float = 0.0
+    use_rslora: bool = False
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+
+    def rank_of(self, module: str) -> int:
+        """The rank of one module."""
+        return self.rank_pattern.get(module, self.rank)
+
+    def scaling_of(self, module: str) -> float:
+        """The factor on B·A for one module."""
+        rank = self.rank_of(module)
+        alpha = self.alpha_pattern.get(module, self.alpha)
+        return float(alpha / rank**0.5 if self.use_rslora else alpha / rank)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterState:
+    """An adapter apart from any model: its spec and its fp32 tensors under canonical names.
+
+    A canonical name is the base module's name with `.lora_A.weight` ([r, in]) or
+    `.lora_B.weight` ([out, r]) behind it.
+    """
+
+    spec: AdapterSpec
+    tensors: Mapping[str, Tensor]
+
+
+class Tokenizer(Protocol):
+    """The part of a transformers tokenizer that lorafw relies on."""
+
+    eos_token_id: int | None
+    bos_token_id: int | None
+    pad_token_id: int | None
+    chat_template: str | None
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of a text."""
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """Text of token ids."""
+
+    def apply_chat_template(self, conversation: Any, **options: Any) -> Any:
+        """A conversation rendered by the tokenizer's template."""
+
+    def save_pretrained(self, save_directory: Any) -> Any:
+        """Write the tokenizer's files into a folder."""
+
+
+def canonical_pair(module: str) -> tuple[str, str]:
+    """The canonical names of A and B of one adapted module."""
+    return f"{module}.lora_A.weight", f"{module}.lora_B.weight"
+
+
+def adapted_modules(tensors: Mapping[str, Any]) -> Iterator[str]:
+    """The modules that canonical tensor names speak of, each once, in order."""
+    suffix = ".lora_A.weight"
+    return (name.removesuffix(suffix) for name in tensors if name.endswith(suffix))

@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data, models and reference outputs; not part of the project."""
+    place = os.environ.get("LORAFW_SHARED")
+    if not place:
+        pytest.skip("LORAFW_SHARED is not set: the folder of real data and models is not here")
+    return Path(place).resolve()
