@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from lorafw.types import IGNORE_INDEX, Encoded, Tokenizer
+from lorafw.contracts.encoder import Encoder
+from lorafw.types import IGNORE_INDEX, Encoded, Example, Task, Tokenizer
 
 WORDS = "the cat sat on a mat and saw seven small birds fly over an old red barn".split()
 SPECIALS = ("<unk>", "<s>", "</s>", "<pad>")
@@ -81,3 +82,18 @@ def _toy_row(chance: Any, longest: int, vocabulary: int) -> Encoded:
     prompt = chance.randrange(1, length)
     labels = [IGNORE_INDEX] * prompt + tokens[prompt:]
     return Encoded(tokens, labels)
+
+
+class ToyEncoder(Encoder):
+    """Only collates: for rows that are token ids already."""
+
+    accepts: ClassVar[tuple[type[Example], ...]] = ()
+    task: ClassVar[Task] = Task.CAUSAL_LM
+
+    def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
+        """Has no text to encode."""
+        raise NotImplementedError
+
+    def prompt(self, example: Example, tokenizer: Tokenizer) -> Encoded:
+        """Has no text to encode."""
+        raise NotImplementedError

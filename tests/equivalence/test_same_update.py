@@ -1,0 +1,112 @@
+"""Every engine, rank count, layout, injector and micro-batch budget gives the same update."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.equivalence import reference
+from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, STEPS, Case
+from torch import Tensor
+
+RELATIVE, ABSOLUTE = 1e-5, 5e-6
+WORLDS = (1, 2)
+ROOT = Path(__file__).parents[2]
+
+Traces = Callable[[Case, int], dict[str, Tensor]]
+
+
+@pytest.fixture(scope="module")
+def expected() -> reference.Trace:
+    return reference.train()
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Traces:
+    """Runs all cases of an engine and rank count at once, when the first of them is asked for."""
+    done: dict[tuple[str, int], Path] = {}
+
+    def trace(case: Case, ranks: int) -> dict[str, Tensor]:
+        key = (case.engine, ranks)
+        if key not in done:
+            done[key] = tmp_path_factory.mktemp(f"{case.engine}-{ranks}")
+            names = [c.name for c in [*CASES, *SABOTAGE] if c.engine == case.engine]
+            _launch(ranks, done[key], names)
+        return load_file(done[key] / f"{case.name}.safetensors")
+
+    return trace
+
+
+def _launch(ranks: int, output: Path, names: list[str]) -> None:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
+    command = [*(launcher if ranks > 1 else ["-m"]), "tests.equivalence.worker"]
+    result = subprocess.run(
+        [sys.executable, *command, str(output), *names],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+
+
+def _relative(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+def _differences(found: dict[str, Tensor], expected: reference.Trace) -> dict[str, float]:
+    """Largest difference by what is compared: gradients and figures relative, values absolute."""
+    assert len(found["losses"]) == len(found["norms"]) == STEPS
+    gradients = [
+        _relative(found[f"gradient/{step}/{name}"], wanted)
+        for step, by_name in enumerate(expected.gradients)
+        for name, wanted in by_name.items()
+    ]
+    losses = torch.tensor(expected.losses, dtype=torch.float64)
+    norms = torch.tensor(expected.norms, dtype=torch.float64)
+    values = [
+        float((found[f"parameter/{name}"] - wanted).abs().max())
+        for name, wanted in expected.parameters.items()
+    ]
+    return {
+        "gradient": max(gradients),
+        "loss": float(((found["losses"] - losses) / losses).abs().max()),
+        "norm": float(((found["norms"] - norms) / norms).abs().max()),
+        "parameter": max(values),
+    }
+
+
+def test_the_reference_is_not_blind(expected: reference.Trace) -> None:
+    first = expected.gradients[0]
+    assert all(float(gradient.norm()) > 1e-4 for gradient in first.values())
+    assert min(expected.norms) < reference.CLIP < max(expected.norms)
+
+
+@pytest.mark.parametrize("ranks", WORLDS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_update_is_that_of_the_plain_reference(
+    case: Case, ranks: int, traces: Traces, expected: reference.Trace
+) -> None:
+    found = _differences(traces(case, ranks), expected)
+    limits = {"gradient": RELATIVE, "loss": RELATIVE, "norm": RELATIVE, "parameter": ABSOLUTE}
+    assert all(found[what] <= limit for what, limit in limits.items()), found
+
+
+@pytest.mark.parametrize("case", SABOTAGE, ids=lambda case: case.sabotage)
+def test_a_wrong_loss_scale_is_seen(
+    case: Case, traces: Traces, expected: reference.Trace
+) -> None:
+    """The two classic faults: a mean per micro-batch, and a missing factor of the rank count."""
+    found = _differences(traces(case, 2), expected)
+    assert found["gradient"] > 100 * RELATIVE
+
+
+def test_every_trainer_is_compared() -> None:
+    assert {name for name, _ in ENGINES.values()} == {"ddp", "accelerate", "deepspeed"}
