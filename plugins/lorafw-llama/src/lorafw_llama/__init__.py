@@ -1,0 +1,1 @@
+"""Model `llama` for lorafw."""

@@ -1,0 +1,82 @@
+"""lorafw: LoRA fine-tuning whose parts can be swapped without changing the result."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lorafw.contracts import (
+        Component,
+        DatasetAdapter,
+        Encoder,
+        Exporter,
+        Listener,
+        LoRAInjector,
+        ModelBuilder,
+        Objective,
+        Scenario,
+        Trainer,
+        TrainPlan,
+    )
+    from lorafw.errors import LorafwError
+    from lorafw.inference.loading import load
+    from lorafw.pipeline import run
+    from lorafw.types import (
+        AdapterSpec,
+        AdapterState,
+        Batch,
+        Capability,
+        ChatExample,
+        Encoded,
+        Example,
+        Message,
+        PromptExample,
+        Split,
+        Task,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdapterSpec",
+    "AdapterState",
+    "Batch",
+    "Capability",
+    "ChatExample",
+    "Component",
+    "DatasetAdapter",
+    "Encoded",
+    "Encoder",
+    "Example",
+    "Exporter",
+    "Listener",
+    "LoRAInjector",
+    "LorafwError",
+    "Message",
+    "ModelBuilder",
+    "Objective",
+    "PromptExample",
+    "Scenario",
+    "Split",
+    "Task",
+    "TrainPlan",
+    "Trainer",
+    "load",
+    "run",
+]
+
+_FUNCTIONS = {"load": "lorafw.inference.loading", "run": "lorafw.pipeline"}
+_HOMES = ("lorafw.types", "lorafw.contracts", "lorafw.errors")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import lorafw` costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'lorafw' has no attribute {name!r}")
+    homes = (_FUNCTIONS[name],) if name in _FUNCTIONS else _HOMES
+    home = next(module for module in map(import_module, homes) if hasattr(module, name))
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted([*__all__, "__version__"])

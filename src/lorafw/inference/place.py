@@ -1,0 +1,110 @@
+"""What lies at a path: a run, an adapter, a merged model or a base model, and how to ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lorafw.errors import AdapterError
+from lorafw.models import folder as folders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ADAPTER = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model on disk.
+
+    Attributes:
+        model: the base's builder, as the config section of a run: `use` and its options.
+        encoder: the same of the encoder; None for the builder's default.
+        adapter: the adapter's folder; None for a whole model.
+        injector: name of the injector the adapter was made with; empty if unknown.
+        base: content identity the base must have; empty if unknown.
+        seed: of a base with random weights.
+        merged: an adapter was folded into the weights.
+    """
+
+    model: Mapping[str, Any]
+    encoder: Mapping[str, Any] | None = None
+    adapter: Path | None = None
+    injector: str = ""
+    base: str = ""
+    seed: int = 0
+    merged: bool = False
+
+
+def find(path: str | Path, *, base: str | Path | None = None) -> Place:
+    """Say what lies at a path.
+
+    Args:
+        path: the folder of a run, of an adapter, of a merged or of a base model; `lorafw:demo`, or
+            a hub id.
+        base: where the adapter's base model is, if not where it was.
+
+    Raises:
+        AdapterError: a run without a model, or a recipe that is none.
+        ModelError: there is nothing at the path, or nothing known.
+    """
+    folder = _exported(folders.resolve(str(path)))
+    recipe = _recipe(folder)
+    if (folder / ADAPTER).is_file():
+        return _adapter(folder, recipe, base)
+    folders.model_type(folder)
+    return _whole(folder, recipe, str(path))
+
+
+def _exported(folder: Path) -> Path:
+    """The folder of the model in the folder of a run; any other folder itself."""
+    if not (folder / "run.yaml").is_file():
+        return folder
+    for name, file in (("adapter", ADAPTER), ("merged", "config.json")):
+        if (folder / name / file).is_file():
+            return folder / name
+    mend = "Finish it with --resume, or give its run an exporter."
+    raise AdapterError("this run has exported no model.", where=str(folder), mend=mend)
+
+
+def _recipe(folder: Path) -> Mapping[str, Any]:
+    from lorafw.adapters.peft_layout import RECIPE_FILE, read_recipe
+
+    recipe = read_recipe(folder)
+    for part in ("model", "encoder", "injector"):
+        section = recipe.get(part, {"use": ""})
+        if not isinstance(section, dict) or not isinstance(section.get("use"), str):
+            where = f"{folder / RECIPE_FILE}: {part}"
+            raise AdapterError("should be an object with 'use'.", where=where)
+    return recipe
+
+
+def _adapter(folder: Path, recipe: Mapping[str, Any], base: str | Path | None) -> Place:
+    model = recipe.get("model") or _base_by_peft(folder, base)
+    return Place(
+        model={**model, "path": str(base)} if base is not None else model,
+        encoder=recipe.get("encoder"),
+        adapter=folder,
+        injector=recipe.get("injector", {}).get("use", ""),
+        base=recipe.get("base", ""),
+        seed=recipe.get("seed", 0),
+    )
+
+
+def _base_by_peft(folder: Path, base: str | Path | None) -> dict[str, Any]:
+    """The base of an adapter that lorafw did not write, as PEFT notes it down."""
+    path = base or folders.read_json(folder / ADAPTER).get("base_model_name_or_path")
+    if not path:
+        mend = "Say where it is: base=…"
+        raise AdapterError("does not name its base model.", where=str(folder / ADAPTER), mend=mend)
+    return {"use": "auto", "path": str(path)}
+
+
+def _whole(folder: Path, recipe: Mapping[str, Any], path: str) -> Place:
+    made_by = recipe.get("model", {})
+    model = {"use": made_by.get("use", "auto"), "path": str(folder) if recipe else path}
+    if made_by.get("trust_remote_code"):
+        model["trust_remote_code"] = True
+    return Place(model, recipe.get("encoder"), merged=recipe.get("merged", False))

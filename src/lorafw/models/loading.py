@@ -1,0 +1,151 @@
+"""Tokenizers and weights from a folder, through transformers, with one clear error each."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from lorafw.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+
+    from lorafw.types import Tokenizer
+
+DtypeName: TypeAlias = Literal["auto", "fp32", "bf16"]
+"""The dtype of a frozen base; `auto` is the one its files have."""
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer:
+    """The tokenizer in a folder.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    known = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+    if not any((folder / name).exists() for name in known):
+        mend = "Copy its tokenizer files there, or set tokenizer_path."
+        raise ModelError("there is no tokenizer.", where=str(folder), mend=mend)
+    with quiet(), _explained(folder, "the tokenizer"):
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    return tokenizer
+
+
+def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The transformers config of a folder.
+
+    Raises:
+        ModelError: it cannot be read, or the architecture is unknown to this transformers.
+    """
+    from transformers import AutoConfig
+
+    with quiet(), _explained(folder, "config.json"):
+        return AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+
+
+def load_model(folder: Path, *, dtype: DtypeName, trust_remote_code: bool = False) -> Any:
+    """A transformers causal language model with every weight from the folder's safetensors files.
+
+    Raises:
+        ModelError: a file is cut off, or the weights are not exactly those the config asks for.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = load_config(folder, trust_remote_code=trust_remote_code)
+    with quiet(), _explained(folder, "the model"):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch_dtype(dtype) or "auto",
+            attn_implementation=_attention(config),
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are in the report, which says more than the error
+            output_loading_info=True,
+        )
+    _check_report(report, folder)
+    return model
+
+
+def torch_dtype(name: DtypeName) -> torch.dtype | None:
+    """The torch dtype of an option value; None for `auto`."""
+    import torch
+
+    return {"auto": None, "fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def check_vocabulary(model: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer whose ids the model has no embeddings for.
+
+    Raises:
+        ModelError: the tokenizer belongs to another model.
+    """
+    rows, words = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
+    if words > rows:
+        mend = "Use the tokenizer the model was trained with."
+        raise ModelError(f"the tokenizer has {words} ids, the model only {rows}.", mend=mend)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and log lines off the terminal; errors still raise."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _attention(config: Any) -> str | None:
+    # The fused kernels ignore the soft cap on attention scores (Gemma 2).
+    text = config.get_text_config(decoder=True)
+    return "eager" if getattr(text, "attn_logit_softcapping", None) else None
+
+
+@contextlib.contextmanager
+def _explained(folder: Path, what: str) -> Iterator[None]:
+    """Turn what transformers raises about a bad folder into one error for the user."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        mend = "A file is damaged or cut off; fetch it again."
+        message = f"{what} cannot be read: {error}."
+        raise ModelError(message, where=str(folder), mend=mend) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        fault = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+        own_code = "trust_remote_code" in str(error)
+        mend = "If you trust the code it brings: trust_remote_code: true." if own_code else ""
+        message = f"{what} cannot be loaded: {fault}"
+        raise ModelError(message, where=str(folder), mend=mend) from error
+
+
+def _check_report(report: Mapping[str, Any], folder: Path) -> None:
+    for name, have, want in sorted(report["mismatched_keys"]):
+        fault = f"{name} has shape {list(have)}, config.json asks for {list(want)}."
+        raise ModelError(fault, where=str(folder), mend="Is this the config of these weights?")
+    for key, fault in (
+        ("missing_keys", "the weights lack {n} tensors that config.json asks for, first {first}."),
+        ("unexpected_keys", "the weights hold {n} tensors the architecture lacks, first {first}."),
+    ):
+        if names := sorted(report[key]):
+            message = fault.format(n=len(names), first=names[0])
+            mend = "Is this the config of these weights?"
+            raise ModelError(message, where=str(folder), mend=mend)

@@ -1,0 +1,29 @@
+"""The names a base model's tensors and linears go by."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+
+_LAYER = re.compile(r"\.\d+\.")
+_ROUTER = re.compile(r"(router|(^|[._])gate$)")
+
+
+def checkpoint_names(module: nn.Module) -> tuple[str, ...]:
+    """The names under which a model's tensors are stored, in the order of its state dict.
+
+    A tied weight has one name only: with tied embeddings, `lm_head.weight` is not among them.
+    Ask before an injector has changed the model.
+    """
+    tied = getattr(module, "all_tied_weights_keys", None) or {}
+    return tuple(name for name in module.state_dict() if name not in tied)
+
+
+def layer_linears(module: nn.Module) -> tuple[str, ...]:
+    """Full names of the linears in the numbered layers; neither the head nor routers of experts."""
+    return tuple(
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear) and _LAYER.search(name) and not _ROUTER.search(name)
+    )

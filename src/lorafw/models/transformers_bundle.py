@@ -1,0 +1,118 @@
+"""Any decoder that transformers' `AutoModelForCausalLM` knows, as a bundle."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from lorafw.contracts.model import Hidden, ModelBundle
+from lorafw.models import segment_attention
+from lorafw.models.head import head_form
+from lorafw.models.names import layer_linears
+from lorafw.models.probes import check_causal, check_head, segments_agree
+from lorafw.types import Capability, Task, Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class TransformersBundle(ModelBundle):
+    """A causal language model of transformers, frozen, in eval mode.
+
+    Eval mode is what a frozen base needs, so the family's own dropout never acts; an injector
+    switches its dropout itself. Routers' balance losses are not computed.
+
+    Args:
+        model: a transformers `…ForCausalLM`, its weights loaded, on its device.
+        tokenizer: the tokenizer the model was trained with.
+        base: content identity of the weights.
+
+    Raises:
+        ModelError: the way from hidden rows to logits is not understood, the model is not causal,
+            or its logits are not finite.
+    """
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, *, base: str) -> None:
+        self.module: nn.Module = model.requires_grad_(False).eval()
+        self.tokenizer = tokenizer
+        self.task = Task.CAUSAL_LM
+        self.base = base
+        self.lora_targets = layer_linears(model)
+        self._decoder = model.get_decoder()
+        self._form = head_form(model.config)
+        check_head(self)
+        check_causal(self)
+        segments = _switch_to_segments(self)
+        self.capabilities = frozenset({Capability.SEGMENTS} if segments else ())
+
+    def hidden(self, inputs: Mapping[str, Tensor]) -> Hidden:
+        """The rows before the head: [tokens, width] for segments, else [rows, length, width]."""
+        ids = inputs["input_ids"]
+        if "cu_seqlens" not in inputs:
+            mask = inputs["attention_mask"]
+            output = self._decoder(input_ids=ids, attention_mask=mask, use_cache=False)
+            return Hidden(output.last_hidden_state)
+        output = self._decoder(
+            input_ids=ids[None],
+            position_ids=inputs["position_ids"][None],
+            use_cache=False,
+            **segment_attention.segment_inputs(inputs["cu_seqlens"]),
+        )
+        return Hidden(output.last_hidden_state[0])
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """The head with the family's scale and soft cap: [..., width] -> [..., vocab]."""
+        output: Tensor = self._head(rows)
+        return self._form(output)
+
+    @property
+    def head_weight(self) -> Tensor | None:
+        """The head's weight [vocab, width] if it is one plain frozen linear, tied or not."""
+        head = self._head
+        if type(head) is not nn.Linear or "bias" in dict(head.named_parameters()):
+            return None
+        weight: Tensor = head.weight
+        return weight if self._form.plain and not weight.requires_grad else None
+
+    @property
+    def pad_id(self) -> int:
+        """Token id that fills padded rows; one the embedding has, for it is looked up there."""
+        pad = super().pad_id
+        module: Any = self.module
+        return pad if pad < module.get_input_embeddings().num_embeddings else 0
+
+    @property
+    def _head(self) -> Any:
+        # Asked each time: an injector may have put its own module there.
+        module: Any = self.module
+        return module.get_output_embeddings()
+
+
+def _switch_to_segments(bundle: TransformersBundle) -> bool:
+    """Let the model's attention take segments if it can, proved on a few tokens."""
+    model: Any = bundle.module
+    if not _only_full_attention(model):
+        return False
+    segment_attention.register()
+    model.set_attn_implementation(segment_attention.NAME)
+    with contextlib.suppress(TypeError, RuntimeError):  # a layer that does not pass segments on
+        if segments_agree(bundle):
+            return True
+    model.set_attn_implementation("sdpa")
+    return False
+
+
+def _only_full_attention(model: Any) -> bool:
+    """Whether every layer is plain causal attention that goes through transformers' interface."""
+    config = model.config.get_text_config(decoder=True)
+    windows = ("sliding_window", "attention_chunk_size", "attn_logit_softcapping")
+    layers = getattr(config, "layer_types", None) or ["full_attention"]
+    return (
+        model._supports_attention_backend  # noqa: SLF001 - transformers has no public name for it
+        and not model._is_stateful  # noqa: SLF001
+        and model.config._attn_implementation == "sdpa"  # noqa: SLF001
+        and set(layers) == {"full_attention"}
+        and all(getattr(config, window, None) is None for window in windows)
+    )
