@@ -13,6 +13,7 @@ from typing import Any
 import lorafw
 from lorafw.assembly.compose import Parts
 from lorafw.assembly.config import RunConfig
+from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.exporter import ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBundle, ModelRequest
@@ -21,7 +22,7 @@ from lorafw.data.prepare import Prepared, fingerprint, prepare
 from lorafw.errors import CompositionError
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
-from lorafw.types import AdapterSpec, Capability, Layout, Split
+from lorafw.types import Capability, Layout, Split
 
 _SAME_UPDATE = {
     "micro_batch_tokens",
@@ -39,6 +40,7 @@ class Work:
     def __init__(self, config: RunConfig, parts: Parts, emit: Emit) -> None:
         self._config, self._parts, self._emit = config, parts, emit
         self._tokenizer = parts.model.tokenizer()
+        self._encoder = self._within_context(parts.encoder)
         self._train: Prepared
         self._held_out: Prepared | None = None
 
@@ -50,8 +52,16 @@ class Work:
         if held_out:
             self._held_out = self._prepare(held_out, Split.EVAL)
 
+    def _within_context(self, encoder: Encoder) -> Encoder:
+        """The encoder, its rows no longer than the model's context."""
+        context = self._tokenizer.model_max_length
+        if encoder.max_length <= context:
+            return encoder
+        self._emit("notice", message=f"Rows are cut to the model's context of {context} tokens.")
+        return encoder.model_copy(update={"max_length": context})
+
     def _prepare(self, examples: Any, split: Split) -> Prepared:
-        prepared = prepare(examples, self._parts.encoder, self._tokenizer, split=split)
+        prepared = prepare(examples, self._encoder, self._tokenizer, split=split)
         for notice in prepared.notices():
             self._emit("notice", message=notice)
         return prepared
@@ -67,7 +77,7 @@ class Work:
         job = TrainJob(
             model=model,
             objective=parts.objective,
-            encoder=parts.encoder,
+            encoder=self._encoder,
             rows=self._train.rows,
             plan=parts.plan,
             layout=layout,
@@ -98,7 +108,7 @@ class Work:
         return {
             "data": fingerprint(self._train.rows),
             "base": model.bundle.base,
-            "adapter": _digest(_spec_values(model.spec)),
+            "adapter": _digest(asdict(model.spec)),
             "plan": _digest(plan),
         }
 
@@ -108,7 +118,7 @@ class Work:
             "lorafw": lorafw.__version__,
             "base": model.bundle.base,
             "model": {"use": names["model"], **parts.model.model_dump(mode="json")},
-            "encoder": {"use": names["encoder"], **parts.encoder.model_dump(mode="json")},
+            "encoder": {"use": names["encoder"], **self._encoder.model_dump(mode="json")},
             "injector": {"use": names["injector"]},
             "seed": self._config.run.seed,
         }
@@ -126,17 +136,13 @@ class Work:
             "tokens_per_second": fit["tokens"] / seconds if seconds else None,
             "peak_memory_bytes": _peak_memory(),
             "layout": session.job.layout.value,
-            "data": self._train.report(),
+            "data": asdict(self._train.report),
             "fingerprint": dict(session.job.fingerprint),
             "exports": {
                 name: str(path.relative_to(session.folder))
                 for name, path in session.exports.items()
             },
         }
-
-
-def _spec_values(spec: AdapterSpec) -> Mapping[str, Any]:
-    return asdict(spec)
 
 
 def _digest(values: Mapping[str, Any]) -> str:

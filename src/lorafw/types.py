@@ -183,6 +183,7 @@ class Tokenizer(Protocol):
     bos_token_id: int | None
     pad_token_id: int | None
     chat_template: str | None
+    model_max_length: int
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of a text."""
@@ -195,6 +196,9 @@ class Tokenizer(Protocol):
 
     def save_pretrained(self, save_directory: Any) -> Any:
         """Write the tokenizer's files into a folder."""
+
+    def __hash__(self) -> int:
+        """A tokenizer is a key of caches, by identity."""
 
 
 def canonical_pair(module: str) -> tuple[str, str]:
