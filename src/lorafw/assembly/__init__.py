@@ -1,0 +1,1 @@
+"""How parts are found, configured and fitted together; torch-free."""

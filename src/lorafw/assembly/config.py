@@ -1,0 +1,174 @@
+"""The config of a run: which parts, with which options; errors name file and line.
+
+Relative paths in a config are relative to the current directory, wherever the file lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from lorafw.assembly.draft import DEFAULTS, REQUIRED, SEVERAL, SINGLE, Draft
+from lorafw.assembly.origins import Origins
+from lorafw.assembly.registry import Registry
+from lorafw.assembly.resolved import resolved, write_resolved
+from lorafw.assembly.schema import json_schema
+from lorafw.assembly.yaml_source import Source, read_yaml
+from lorafw.contracts.component import Options
+from lorafw.contracts.plan import TrainPlan
+from lorafw.errors import ConfigError
+
+__all__ = [
+    "Choice",
+    "RunConfig",
+    "RunOptions",
+    "json_schema",
+    "read_config",
+    "resolved",
+    "write_resolved",
+]
+
+
+class RunOptions(Options):
+    """What belongs to the run as a whole."""
+
+    name: str = Field("run", min_length=1, description="Name of the run.")
+    output: Path | None = Field(None, description="Folder of the run; null for runs/<name>.")
+    seed: int = Field(0, ge=0, description="All randomness of the run follows from it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One chosen part, not built yet.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        name: plain or qualified name, or import path.
+        options: as given, not checked yet.
+        key: its place in the config, `trainer` or `exporters.0`.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any]
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """A complete config: every section is there, options of parts are checked by `compose`.
+
+    Attributes:
+        encoder: None, or a choice without a name, to take the one that suits the model.
+        origins: where each value was written.
+        notices: what the user should be told, such as options that were dropped.
+    """
+
+    run: RunOptions
+    dataset: Choice
+    model: Choice
+    injector: Choice
+    trainer: Choice
+    objective: Choice
+    scenario: Choice
+    plan: TrainPlan
+    exporters: tuple[Choice, ...]
+    listeners: tuple[Choice, ...]
+    encoder: Choice | None = None
+    origins: Origins = field(default_factory=Origins, compare=False)
+    notices: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], registry: Registry | None = None) -> RunConfig:
+        """Build from plain values, laid out as in a config file.
+
+        Raises:
+            ConfigError: a section is unknown, has a wrong form, or is missing.
+        """
+        registry = registry or Registry()
+        draft = Draft(registry)
+        draft.add_file(Source("", values, {}))
+        return _complete(draft, registry)
+
+
+def read_config(
+    registry: Registry,
+    *,
+    path: Path | None = None,
+    choices: Mapping[str, str] | None = None,
+    lists: Mapping[str, Sequence[str]] | None = None,
+    output: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> RunConfig:
+    """The config that a file, flags and `-o` assignments make, later ones winning.
+
+    Args:
+        registry: the installed parts.
+        path: YAML file, or None.
+        choices: name of the part to take, by kind (`--trainer ddp`).
+        lists: names that replace a list, by section (`--exporter merged`).
+        output: the run's folder (`--output`).
+        overrides: `section.key=value`, the value in YAML (`-o`).
+
+    Raises:
+        ConfigError: a section, key or value is wrong or missing.
+        PluginError: a part that replaces another cannot be loaded.
+    """
+    draft = Draft(registry)
+    if path is not None:
+        draft.add_file(read_yaml(path))
+    for kind, name in (choices or {}).items():
+        draft.choose(kind, name)
+    for section, names in (lists or {}).items():
+        draft.choose_several(section, names)
+    if output is not None:
+        draft.set_option("run.output", str(output))
+    draft.override(overrides)
+    return _complete(draft, registry)
+
+
+def _complete(draft: Draft, registry: Registry) -> RunConfig:
+    _require(draft, registry)
+    sections, origins = {**DEFAULTS, **draft.sections}, draft.origins
+    with origins.blame("run"):
+        run = RunOptions.from_mapping(sections.get("run", {}), where="run")
+    with origins.blame("plan"):
+        plan = TrainPlan.from_mapping(sections.get("plan", {}), where="plan")
+    parts: dict[str, Any] = {
+        kind: _choice(kind, kind, {**DEFAULTS.get(kind, {}), **sections[kind]}, origins)
+        for kind in SINGLE
+        if kind in sections
+    }
+    for section, kind in SEVERAL.items():
+        items = enumerate(sections[section])
+        parts[section] = tuple(_choice(kind, f"{section}.{i}", item, origins) for i, item in items)
+    return RunConfig(run=run, plan=plan, origins=origins, notices=tuple(draft.notices), **parts)
+
+
+def _choice(kind: str, key: str, section: Mapping[str, Any], origins: Origins) -> Choice:
+    if "use" not in section and kind != "encoder":
+        mend = "Add: use: NAME (see `lorafw plugins list`)"
+        raise ConfigError(f"says not which {kind} to use.", where=origins.locate(key), mend=mend)
+    options = {option: value for option, value in section.items() if option != "use"}
+    return Choice(kind, section.get("use", ""), options, key)
+
+
+def _require(draft: Draft, registry: Registry) -> None:
+    missing = [kind for kind in REQUIRED if "use" not in draft.sections.get(kind, {})]
+    if not missing:
+        return
+    *most, last = missing
+    kinds = f"{', '.join(most)} and {last}" if most else last
+    flags = ", ".join(f"--{kind} NAME ({_known(registry, kind)})" for kind in missing)
+    raise ConfigError(
+        f"nothing says which {kinds} to use:",
+        mend=f"pass {flags}, or write a config with `lorafw init`.",
+    )
+
+
+def _known(registry: Registry, kind: str) -> str:
+    return ", ".join(registry.names(kind)) or "none is installed"

@@ -1,0 +1,13 @@
+"""Which distribution brings a first-party part, so that a missing one can be named."""
+
+from __future__ import annotations
+
+FIRST_PARTY: dict[tuple[str, str], str] = {
+    ("model", "llama"): "lorafw-llama",
+    ("injector", "peft"): "lorafw-peft",
+    ("injector", "custom"): "lorafw-custom",
+    ("trainer", "ddp"): "lorafw-ddp",
+    ("trainer", "accelerate"): "lorafw-accelerate",
+    ("trainer", "deepspeed"): "lorafw-deepspeed",
+}
+"""Distribution to install, by kind and name."""

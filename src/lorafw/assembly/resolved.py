@@ -1,0 +1,69 @@
+"""A config with every default written out: what `run.yaml` holds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorafw.assembly.yaml_source import dump_yaml
+from lorafw.contracts.component import Options
+
+if TYPE_CHECKING:
+    from lorafw.assembly.compose import Parts
+    from lorafw.assembly.config import RunConfig
+
+LIBRARIES = ("torch", "transformers", "peft", "accelerate", "deepspeed")
+HEADER = """\
+# The config of this run with every default written out. It is itself a config:
+#   lorafw run --config {name}
+# `versions` tells what the run was made with; it is ignored when read.
+"""
+
+
+def resolved(config: RunConfig, parts: Parts) -> dict[str, Any]:
+    """Plain JSON values that, read as a config, give the same run."""
+    names = parts.names
+    return {
+        "run": _plain(config.run),
+        "dataset": _part(names["dataset"], parts.dataset),
+        "model": _part(names["model"], parts.model),
+        "injector": _part(names["injector"], parts.injector),
+        "trainer": _part(names["trainer"], parts.trainer),
+        "encoder": _part(names["encoder"], parts.encoder),
+        "objective": _part(names["objective"], parts.objective),
+        "scenario": _part(names["scenario"], parts.scenario),
+        "plan": _plain(config.plan),
+        "exporters": [
+            _part(*pair) for pair in zip(names["exporters"], parts.exporters, strict=True)
+        ],
+        "listeners": [
+            _part(*pair) for pair in zip(names["listeners"], parts.listeners, strict=True)
+        ],
+        "versions": _versions(parts.versions),
+    }
+
+
+def write_resolved(values: Mapping[str, Any], path: Path) -> None:
+    """Write what `resolved` gave as a commented YAML file."""
+    path.write_text(HEADER.format(name=path) + dump_yaml(values), encoding="utf-8")
+
+
+def _part(name: Any, options: Options) -> dict[str, Any]:
+    return {"use": name, **_plain(options)}
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    return options.model_dump(mode="json")
+
+
+def _versions(plugins: Mapping[str, str]) -> dict[str, str]:
+    found = {"python": platform.python_version(), **plugins}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

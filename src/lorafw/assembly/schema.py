@@ -1,0 +1,75 @@
+"""JSON Schema of a config with the plugins that are installed, for editors and other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lorafw.assembly.draft import REQUIRED, SEVERAL, SINGLE, VERSIONS
+from lorafw.assembly.registry import Registry
+from lorafw.contracts.component import Component, Options
+from lorafw.contracts.plan import TrainPlan
+from lorafw.errors import PluginError
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+UNNAMED = "Options of the part that is taken when none is named."
+
+
+def json_schema(registry: Registry) -> dict[str, Any]:
+    """Schema of the whole config; a part that cannot be loaded is named in a description."""
+    from lorafw.assembly.config import RunOptions
+
+    definitions: dict[str, Any] = {}
+    properties: dict[str, Any] = {
+        "run": _section("run", RunOptions, definitions),
+        "plan": _section("plan", TrainPlan, definitions),
+        VERSIONS: {"type": "object", "description": "What the run was made with; ignored."},
+    }
+    for kind in SINGLE:
+        properties[kind] = _one_of(registry, kind, definitions)
+    for section, kind in SEVERAL.items():
+        properties[section] = {"type": "array", "items": _one_of(registry, kind, definitions)}
+    return {
+        "$schema": DIALECT,
+        "title": "lorafw config",
+        "type": "object",
+        "properties": properties,
+        "required": list(REQUIRED),
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _one_of(registry: Registry, kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    forms: list[dict[str, Any]] = []
+    broken: list[str] = []
+    for name in registry.names(kind):
+        try:
+            part = registry.load(kind, name)
+        except PluginError as error:
+            broken.append(str(error))
+        else:
+            forms += _forms(kind, name, part, definitions)
+    if kind in SINGLE and kind not in REQUIRED:
+        forms.append({"type": "object", "not": {"required": ["use"]}, "description": UNNAMED})
+    note = f" Left out: {'; '.join(broken)}" if broken else ""
+    return {"description": f"Which {kind} to use, and its options.{note}", "oneOf": forms}
+
+
+def _forms(
+    kind: str, name: str, part: type[Component], definitions: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    reference = _section(f"{kind}.{name.replace('/', '.')}", part, definitions)
+    schema = definitions[reference["$ref"].rpartition("/")[2]]
+    schema["properties"] = {"use": {"const": name}, **schema.get("properties", {})}
+    required = schema.get("required", [])
+    schema["required"] = ["use", *required]
+    schema["description"] = part.describe()
+    yield reference
+    if not required:
+        yield {"const": name, "description": part.describe()}
+
+
+def _section(key: str, options: type[Options], definitions: dict[str, Any]) -> dict[str, str]:
+    definitions[key] = options.model_json_schema(ref_template=f"#/$defs/{key}/$defs/{{model}}")
+    return {"$ref": f"#/$defs/{key}"}

@@ -1,0 +1,102 @@
+"""Exporter `merged`: the whole model with the update folded in, as transformers stores it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import ByteSize, Field
+
+from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.errors import ExportError
+from lorafw.models.builder import TransformersBuilder
+from lorafw.types import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor
+
+    from lorafw.contracts.model import ModelBuilder
+
+
+class MergedExporter(Exporter):
+    """The whole model with the adapter folded in, which loads without lorafw and without PEFT.
+
+    Weights go out one shard at a time, so besides the model itself memory holds one shard.
+    """
+
+    requires: ClassVar[frozenset[Capability]] = frozenset({Capability.MERGEABLE})
+
+    max_shard_size: ByteSize = Field(
+        ByteSize(2_000_000_000),
+        gt=0,
+        description="Most bytes in one weight file, such as 2GB or 500MiB; bounds memory too.",
+    )
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Dtype of the weights; auto keeps each as the model has it."
+    )
+
+    def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
+        """Write weights, config, tokenizer and recipe; every tensor is read back and compared.
+
+        Raises:
+            ExportError: a weight is not finite, an update was lost, or a file differs when read.
+        """
+        from lorafw.adapters.peft_layout import write_recipe
+        from lorafw.adapters.safe_files import write_json
+        from lorafw.builtin._shards import ShardWriter
+
+        writer = ShardWriter(folder, self.max_shard_size)
+        for name, tensor in _native_tensors(request):
+            writer.add(name, _finite(name, self._cast(tensor)))
+        writer.finish()
+        write_json(folder / "config.json", _config(request.builder, writer.main_dtype))
+        _copy_beside(request.builder, folder)
+        request.model.bundle.tokenizer.save_pretrained(folder)
+        write_recipe(folder, {**request.recipe, "merged": True})
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        import torch
+
+        dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        keep = self.dtype == "auto" or not tensor.is_floating_point()
+        return tensor if keep else tensor.to(dtypes[self.dtype])
+
+
+def _native_tensors(request: ExportRequest) -> Iterator[tuple[str, Tensor]]:
+    """The merged tensors under the family's published names; no adapted weight may be missing."""
+    missing = {f"{module}.weight" for module in request.model.spec.targets}
+    for name, tensor in request.model.merged_state():
+        missing.discard(name)
+        yield from request.builder.native_state(name, tensor).items()
+    if missing:
+        raise ExportError(f"the update of {min(missing)} has no place in the base's weights.")
+
+
+def _finite(name: str, tensor: Tensor) -> Tensor:
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        raise ExportError(
+            f"{name} holds NaN or infinity as {tensor.dtype}.".replace("torch.", ""),
+            mend="If the adapter itself is sound, set exporters.dtype: fp32.",
+        )
+    return tensor
+
+
+def _config(builder: ModelBuilder, dtype: torch.dtype) -> dict[str, object]:
+    """The family's config, with the dtype that the weights have now under either of its names."""
+    config = dict(builder.native_config())
+    key = "torch_dtype" if "torch_dtype" in config else "dtype"
+    return {**config, key: str(dtype).removeprefix("torch.")}
+
+
+def _copy_beside(builder: ModelBuilder, folder: Path) -> None:
+    """Copy what belongs to the weights and does not depend on them, where the base has it."""
+    if not isinstance(builder, TransformersBuilder) or (base := builder.folder()) is None:
+        return
+    code = base.glob("*.py") if builder.runs_code() else ()
+    for path in (base / "generation_config.json", *code):
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())

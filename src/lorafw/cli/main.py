@@ -1,0 +1,34 @@
+"""The command `lorafw`: its verbs are imported only when they are called."""
+
+from __future__ import annotations
+
+import click
+
+from lorafw import __version__
+from lorafw.cli.verbs import LazyGroup
+
+VERBS = {
+    "run": ("lorafw.cli.run:run", "Fine-tune a model as a config and flags say."),
+    "init": (
+        "lorafw.cli.init:init",
+        "Write a commented config and a small data set to start from.",
+    ),
+    "generate": ("lorafw.cli.generate:generate", "Answer a prompt with a trained adapter."),
+    "demo": (
+        "lorafw.cli.demo:demo",
+        "Fine-tune the embedded model and compare its answers before and after.",
+    ),
+    "plugins": ("lorafw.cli.plugins:plugins", "List, show and check the installed parts."),
+    "config": ("lorafw.cli.config:config", "Show, validate and describe configs."),
+}
+"""Import path and help line of every verb of lorafw's own, in the order of `--help`."""
+
+
+@click.group(
+    cls=LazyGroup,
+    verbs=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="lorafw", message="%(prog)s %(version)s")
+def main() -> None:
+    """LoRA fine-tuning whose parts can be swapped without changing the result."""

@@ -1,0 +1,97 @@
+"""A click group that knows its verbs by name and imports one only to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from lorafw.errors import LorafwError, did_you_mean
+
+if TYPE_CHECKING:
+    from lorafw.assembly.registry import Registry
+
+INTERRUPTED = 130
+"""Exit code of a process that SIGINT ended, by the shells' convention."""
+
+
+class LazyGroup(click.Group):
+    """Verbs of lorafw's own, then those of plugins; errors meant for the user become one line.
+
+    Args:
+        verbs: import path (`module:command`) and help line, by name.
+    """
+
+    def __init__(
+        self, *arguments: Any, verbs: Mapping[str, tuple[str, str]], **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._verbs = verbs
+
+    def list_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+    ) -> list[str]:
+        """Names of all verbs; nothing is imported."""
+        return [*self._verbs, *self._foreign]
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name in self._verbs:
+            module, _, name = self._verbs[cmd_name][0].partition(":")
+            return cast("click.Command", getattr(import_module(module), name))
+        if cmd_name in self._foreign:
+            return cast("click.Command", self._registry.load_command(cmd_name))
+        return None
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the list of verbs for `--help`; nothing is imported."""
+        own = [(name, help_line) for name, (_, help_line) in self._verbs.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(own)
+        if self._foreign:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(list(self._foreign.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb that was called, or say which one may have been meant."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            hint = did_you_mean(name, self.list_commands(ctx)) or "See: lorafw --help"
+            raise click.UsageError(f"no command is called '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the verb; an error meant for the user becomes one line and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except LorafwError as error:
+            click.echo("Error: " + " ".join(str(error).split("\n")), err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        from lorafw.assembly.registry import Registry
+
+        return Registry()
+
+    @cached_property
+    def _foreign(self) -> Mapping[str, str]:
+        """Help line of every verb that plugins bring; the names of lorafw's own are taken."""
+        entries = self._registry.commands()
+        return {entry.name: entry.summary for entry in entries if entry.name not in self._verbs}
