@@ -40,7 +40,8 @@ class Options(BaseModel):
         key = ".".join([where, *(str(part) for part in first["loc"])])
         if first["type"] == "extra_forbidden":
             name = str(first["loc"][-1])
-            mend = did_you_mean(name, cls.model_fields) or f"Known: {', '.join(cls.model_fields)}."
+            known = ", ".join(cls.model_fields) or "none"
+            mend = did_you_mean(name, cls.model_fields) or f"Known: {known}."
             return ConfigError("unknown option.", where=key, mend=mend)
         if first["type"] == "missing":
             return ConfigError("is required.", where=key, mend=f"Set it: -o {key}=…")

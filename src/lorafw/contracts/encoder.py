@@ -46,7 +46,9 @@ def _flat(sequences: Sequence[Sequence[int]]) -> Tensor:
     import numpy as np
     import torch
 
-    return torch.from_numpy(np.concatenate([np.asarray(each, dtype=np.int64) for each in sequences]))
+    return torch.from_numpy(
+        np.concatenate([np.asarray(each, dtype=np.int64) for each in sequences])
+    )
 
 
 def _shifted(rows: Sequence[Encoded], boundaries: Tensor) -> Tensor:

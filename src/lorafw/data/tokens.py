@@ -1,0 +1,68 @@
+"""Texts to token ids, piece by piece, so that the ids of a prefix never change."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from lorafw.errors import ModelError
+from lorafw.types import Tokenizer
+
+_PROBE = "a"
+_ANCHORS = ("\n", "a")
+"""Texts to stand in front of another; the second for texts whose newline clings to the first."""
+
+
+def text_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text at the beginning of a row, without special tokens around it."""
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def continuation_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text that goes on from an earlier one.
+
+    SentencePiece tokenizers put a space before the first word of a text; in the middle of a row
+    that space was never written, so the text is read behind another, whose ids are taken off.
+    """
+    for anchor in _ANCHORS if _adds_space(tokenizer) else ():
+        before = text_ids(tokenizer, anchor)
+        whole = text_ids(tokenizer, anchor + text)
+        if whole[: len(before)] == before:
+            return whole[len(before) :]
+    return text_ids(tokenizer, text)
+
+
+@lru_cache(maxsize=8)
+def _adds_space(tokenizer: Tokenizer) -> bool:
+    newline, plain = text_ids(tokenizer, "\n"), text_ids(tokenizer, _PROBE)
+    return text_ids(tokenizer, "\n" + _PROBE) != newline + plain
+
+
+@lru_cache(maxsize=8)
+def opening_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The special tokens, such as BOS, that the tokenizer puts before every text."""
+    plain = text_ids(tokenizer, _PROBE)
+    whole = tokenizer.encode(_PROBE, add_special_tokens=True)
+    starts = range(len(whole) - len(plain) + 1)
+    at = next((at for at in starts if whole[at : at + len(plain)] == plain), 0)
+    return tuple(whole[:at])
+
+
+def eos_id(tokenizer: Tokenizer) -> int:
+    """The end-of-sequence token; raises ModelError when the tokenizer has none."""
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            "the tokenizer has no end-of-sequence token, so no row could teach the model to stop.",
+            mend="Set eos_token in tokenizer_config.json.",
+        )
+    return tokenizer.eos_token_id
+
+
+@lru_cache(maxsize=8)
+def end_marks(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Texts of the special tokens that can end a turn, such as EOS and `<end_of_turn>`."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    marks = {token.content for token in added.values() if token.special}
+    if tokenizer.bos_token_id is not None:
+        marks.discard(tokenizer.decode([tokenizer.bos_token_id]))
+    marks.add(tokenizer.decode([eos_id(tokenizer)]))
+    return tuple(sorted(marks))
