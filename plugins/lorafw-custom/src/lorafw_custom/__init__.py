@@ -1,0 +1,1 @@
+"""lorafw-custom."""

@@ -1,0 +1,33 @@
+"""The base's own tensors, as its checkpoint names them, with the update folded in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from torch import Tensor, nn
+
+
+def merged_tensors(
+    names: Iterable[str],
+    stored: Callable[[str], Tensor],
+    merged: Mapping[str, Callable[[], Tensor]],
+) -> Iterator[tuple[str, Tensor]]:
+    """The base's tensors in order, one at a time.
+
+    Args:
+        names: from `lorafw.models.names.checkpoint_names`, asked before the model was adapted.
+        stored: the live tensor of a base name.
+        merged: for each adapted weight's base name, what forms W + scaling · B·A.
+    """
+    for name in names:
+        yield name, merged[name]() if name in merged else stored(name).detach()
+
+
+def tensor_of(module: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer by its full name."""
+    owner, _, attribute = name.rpartition(".")
+    tensor: Tensor = getattr(module.get_submodule(owner), attribute)
+    return tensor

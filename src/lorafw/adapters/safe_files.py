@@ -1,0 +1,107 @@
+"""Files and folders that appear under their final name only when they are whole and on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+def publish(build: Callable[[Path], T], final: Path) -> T:
+    """Build a folder beside `final`, and rename it to `final` once it is whole and on disk.
+
+    A folder that is there already stays until the new one is complete. Should the process die
+    between the two renames, the old folder lies beside `final`, under a name with a dot in front.
+
+    Args:
+        build: fills the empty folder it is given. Paths it returns lie in that folder; take them
+            relative to it if they are needed afterwards.
+        final: where the folder shall appear; its parent is created if need be.
+
+    Returns:
+        What `build` returned.
+
+    Raises:
+        Exception: whatever `build` raises; the half-built folder is removed first.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    fresh = _sibling(final, "new")
+    fresh.mkdir()
+    try:
+        result = build(fresh)
+        sync_tree(fresh)
+        _put_in_place(fresh, final)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return result
+
+
+def _put_in_place(fresh: Path, final: Path) -> None:
+    """Rename `fresh` to `final`; what stood there comes back if that fails."""
+    if not final.exists():
+        fresh.rename(final)
+        sync_folder(final.parent)
+        return
+    old = _sibling(final, "old")
+    final.rename(old)
+    try:
+        fresh.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    sync_folder(final.parent)
+    shutil.rmtree(old)
+
+
+def _sibling(final: Path, kind: str) -> Path:
+    return final.with_name(f".{final.name}.{kind}-{secrets.token_hex(4)}")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, wait until it is on disk, and rename it."""
+    temporary = _sibling(path, "new")
+    try:
+        temporary.write_bytes(content)
+        sync_file(temporary)
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object as `write_bytes` does."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's list of names is on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until everything in a folder is on disk, from the leaves up."""
+    for path in folder.iterdir():
+        if path.is_symlink():
+            continue
+        (sync_tree if path.is_dir() else sync_file)(path)
+    sync_folder(folder)

@@ -1,0 +1,141 @@
+"""Which modules of a base model are adapted."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from lorafw.errors import AdapterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lorafw.contracts.model import ModelBundle
+
+ALL_LINEAR = "all-linear"
+"""The choice of modules that the model builder thinks right: `ModelBundle.lora_targets`."""
+
+
+def select_targets(bundle: ModelBundle, wanted: str | Sequence[str]) -> tuple[str, ...]:
+    """The full names of the modules to adapt, in the order of the model's modules.
+
+    The head is left out unless it is named: as an entry of a list, or literally within a regular
+    expression (`.*` does not name it, `.*(q_proj|lm_head)` does).
+
+    Args:
+        bundle: the base model; nothing in it is changed.
+        wanted: `all-linear`, one regular expression that must match a full name, or a list of
+            full names and of suffixes such as `q_proj` or `mlp.up_proj`.
+
+    Raises:
+        AdapterError: nothing matches (an entry of a list each), what matches is no linear layer,
+            a tied weight is asked for, or the model carries an adapter already.
+    """
+    refuse_adapted(bundle.module)
+    linears = _linears(bundle.module)
+    if wanted == ALL_LINEAR:
+        chosen = _listed(bundle.lora_targets, linears, bundle.module)
+    elif isinstance(wanted, str):
+        chosen = _matching(wanted, linears, _head_of(bundle, linears))
+    else:
+        chosen = _listed(wanted, linears, bundle.module)
+    _refuse_tied(chosen, bundle.module)
+    return tuple(name for name in linears if name in chosen)
+
+
+def refuse_adapted(module: nn.Module) -> None:
+    """Raise AdapterError if any injector was here before, lorafw's or PEFT's own."""
+    if hasattr(module, "peft_config") or any(hasattr(m, "lora_A") for m in module.modules()):
+        raise AdapterError(
+            "the model carries an adapter already.",
+            mend="Build the base model afresh, or merge the adapter into it first.",
+        )
+
+
+def base_modules(module: nn.Module, targets: Iterable[str]) -> tuple[str, ...]:
+    """The names of the base's modules, whether or not `targets` of it are adapted."""
+    inside = tuple(f"{target}." for target in targets)
+    return tuple(name for name, _ in module.named_modules() if not name.startswith(inside))
+
+
+def has_suffix(name: str, suffix: str) -> bool:
+    """Whether `suffix` is the name or its last whole components.
+
+    >>> has_suffix("layers.0.mlp.up_proj", "mlp.up_proj"), has_suffix("layers.0.q_proj", "proj")
+    (True, False)
+    """
+    return name == suffix or name.endswith(f".{suffix}")
+
+
+def _linears(module: nn.Module) -> dict[str, nn.Linear]:
+    return {name: m for name, m in module.named_modules() if isinstance(m, nn.Linear)}
+
+
+def _head_of(bundle: ModelBundle, linears: dict[str, nn.Linear]) -> str | None:
+    """The name of the linear that makes logits, if there is one."""
+    getter = getattr(bundle.module, "get_output_embeddings", None)
+    head = getter() if getter is not None else None
+    weight = bundle.head_weight if head is None else head.weight
+    return next((name for name, linear in linears.items() if linear.weight is weight), None)
+
+
+def _matching(pattern: str, linears: dict[str, nn.Linear], head: str | None) -> set[str]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise AdapterError(f"{pattern!r} is no regular expression: {error}.", where=_KEY) from None
+    chosen = {name for name in linears if expression.fullmatch(name)}
+    if head is not None and head.rpartition(".")[2] not in pattern:
+        chosen.discard(head)
+    if not chosen:
+        raise _nothing_matches(pattern, linears, f" For modules of that name write [{pattern}].")
+    return chosen
+
+
+def _listed(entries: Sequence[str], linears: dict[str, nn.Linear], module: nn.Module) -> set[str]:
+    chosen: set[str] = set()
+    for entry in entries:
+        found = {entry} & linears.keys() or {n for n in linears if has_suffix(n, entry)}
+        if not found:
+            _refuse_other_kinds(entry, module)
+            raise _nothing_matches(entry, linears)
+        chosen |= found
+    if not chosen:
+        raise AdapterError("no module is named.", where=_KEY, mend=f"Try {ALL_LINEAR!r}.")
+    return chosen
+
+
+def _refuse_other_kinds(entry: str, module: nn.Module) -> None:
+    for name, found in module.named_modules():
+        if name and has_suffix(name, entry):
+            kind = type(found).__name__
+            raise AdapterError(f"{name} is a {kind}; only nn.Linear can be adapted.", where=_KEY)
+
+
+def _nothing_matches(wanted: str, linears: Iterable[str], mend: str = "") -> AdapterError:
+    names = list(linears)
+    known = list(dict.fromkeys([name.rpartition(".")[2] for name in names] + names))
+    near = difflib.get_close_matches(wanted, known, n=4, cutoff=0.5)
+    hint = f"Near misses: {', '.join(near)}." if near else f"There are: {', '.join(known[:12])}."
+    return AdapterError(f"no linear layer matches {wanted!r}.", where=_KEY, mend=hint + mend)
+
+
+def _refuse_tied(chosen: set[str], module: nn.Module) -> None:
+    """A weight that two modules share cannot take an update meant for one of them."""
+    users: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        users.setdefault(id(parameter), []).append(name)
+    for names in users.values():
+        tied = [n for n in names if n.endswith(".weight") and n.removesuffix(".weight") in chosen]
+        if tied and len(names) > 1:
+            raise AdapterError(
+                f"{' and '.join(names)} are one tied weight, which cannot be adapted.",
+                where=_KEY,
+                mend=f"Leave {tied[0].removesuffix('.weight')} out.",
+            )
+
+
+_KEY = "injector.target_modules"
