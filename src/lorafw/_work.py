@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import resource
 import sys
 from collections.abc import Mapping
@@ -87,7 +88,8 @@ class Work:
             resume=resume,
             fingerprint=self._fingerprint(model),
         )
-        exporters = dict(zip(parts.names["exporters"], parts.exporters, strict=True))
+        names = [_plain_name(name) for name in parts.names["exporters"]]
+        exporters = dict(zip(names, parts.exporters, strict=True))
         return RunSession(running, job, self._request(model), exporters, folder.path)
 
     def _layout(self, bundle: ModelBundle) -> Layout:
@@ -143,6 +145,11 @@ class Work:
                 for name, path in session.exports.items()
             },
         }
+
+
+def _plain_name(name: str) -> str:
+    """A folder name for what a qualified name or an import path means."""
+    return re.split("[/:]", name)[-1]
 
 
 def _digest(values: Mapping[str, Any]) -> str:

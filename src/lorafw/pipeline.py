@@ -74,10 +74,11 @@ def run(
     registry = Registry()
     config = _as_config(config, registry)
     parts = compose(config, registry)
+    notices = (*config.notices, *notices)
     if nproc > 1 and not launch.under_launcher():
-        return _run_on_ranks(config, parts, resume=resume, nproc=nproc)
+        return _run_on_ranks(config, parts, resume=resume, nproc=nproc, notices=notices)
     with _failures_reported():
-        return _Run(config, parts, resume=resume, notices=(*config.notices, *notices)).execute()
+        return _Run(config, parts, resume=resume, notices=notices).execute()
 
 
 def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Registry) -> RunConfig:
@@ -88,11 +89,17 @@ def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Reg
     return read_config(registry, path=Path(config))
 
 
-def _run_on_ranks(config: RunConfig, parts: Parts, *, resume: bool, nproc: int) -> RunResult:
+def _run_on_ranks(
+    config: RunConfig, parts: Parts, *, resume: bool, nproc: int, notices: Sequence[str]
+) -> RunResult:
+    """Settle folder and config here, and let every rank read them from `run.yaml`."""
     folder = run_folder.choose(config.run.output, config.run.name, resume=resume)
     run_folder.prepare(folder)
     placed = replace(config, run=config.run.model_copy(update={"output": folder.path}))
     write_resolved(resolved(placed, parts), folder.config)
+    emit = Announcer(listener.open(folder.path) for listener in parts.listeners)
+    for notice in notices:
+        emit("notice", message=notice)
     arguments = ["run", "--config", str(folder.config)]
     launch.launch([*arguments, "--resume"] if resume else arguments, nproc)
     return _result(folder, folder.read_record())
