@@ -31,7 +31,10 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chance = random.Random(3)
     path = tmp_path_factory.mktemp("rows") / "train.jsonl"
     lines = [
-        {"prompt": " ".join(chance.choices(WORDS, k=4)), "response": " ".join(chance.choices(WORDS, k=k))}
+        {
+            "prompt": " ".join(chance.choices(WORDS, k=4)),
+            "response": " ".join(chance.choices(WORDS, k=k)),
+        }
         for k in [chance.randint(2, 9) for _ in range(30)]
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
@@ -126,7 +129,9 @@ def test_a_finished_run_resumes_to_itself(
 
 def test_resume_refuses_another_run(base: Path, rows: Path, whole: Path) -> None:
     command = _command(base, rows, whole, "--resume", "-o", "plan.learning_rate=0.5")
-    result = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=300)
+    result = subprocess.run(
+        command, env=_environment(), capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 1
     assert "another plan" in result.stderr
     assert "Traceback" not in result.stderr

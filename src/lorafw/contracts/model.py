@@ -61,7 +61,7 @@ class ModelBundle(ABC):
 
     @abstractmethod
     def logits(self, rows: Tensor) -> Tensor:
-        """The head, with every scale, bias and soft cap the family has: [n, width] -> [n, vocab]."""
+        """The head with every scale, bias and soft cap of the family: [n, width] -> [n, vocab]."""
 
     @property
     @abstractmethod

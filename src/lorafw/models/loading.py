@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DtypeName: TypeAlias = Literal["auto", "fp32", "bf16"]
 """The dtype of a frozen base; `auto` is the one its files have."""
 
+_LONG = "sequence-length-is-longer-than-the-specified-maximum"
+
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Tokenizer:
     """The tokenizer in a folder.
@@ -32,10 +34,13 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Tokenize
         mend = "Copy its tokenizer files there, or set tokenizer_path."
         raise ModelError("there is no tokenizer.", where=str(folder), mend=mend)
     with quiet(), _explained(folder, "the tokenizer"):
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer: Any = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    return tokenizer
+    # Encoders cut long rows and say so; the tokenizer's own warning comes before the cut.
+    tokenizer.deprecation_warnings[_LONG] = True
+    loaded: Tokenizer = tokenizer
+    return loaded
 
 
 def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:

@@ -183,7 +183,7 @@ class _CpuSegments(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0917
+    def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: Spans, scale: float
     ) -> Tensor:
         out = query.new_empty(query.shape)

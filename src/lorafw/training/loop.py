@@ -171,7 +171,9 @@ class Loop:
 
     @staticmethod
     def _numel(parameter: torch.Tensor) -> int:
-        return int(getattr(parameter, "ds_numel", parameter.numel()))  # ZeRO-3 empties partitioned ones
+        return int(
+            getattr(parameter, "ds_numel", parameter.numel())
+        )  # ZeRO-3 empties partitioned ones
 
     def _finish(self, after: Mapping[str, float], *, stopped: bool) -> FitResult:
         done = self._progress

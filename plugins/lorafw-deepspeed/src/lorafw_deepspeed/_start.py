@@ -20,7 +20,7 @@ def start(*, timeout_minutes: float) -> World:
     # DeepSpeed 0.19 calls collectives by names that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
     world = join(timeout_minutes=timeout_minutes, alone=True)
-    os.environ.setdefault("LOCAL_RANK", str(world.device.index or 0))
+    os.environ.setdefault("LOCAL_RANK", str(world.device.index or 0))  # read at every turn
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import deepspeed
@@ -37,6 +37,8 @@ def stop() -> None:
 
     if deepspeed.comm.is_initialized():
         deepspeed.comm.destroy_process_group()
+    if "RANK" not in os.environ:  # no launcher: it is ours, and would mislead the next library
+        os.environ.pop("LOCAL_RANK", None)
 
 
 def _forgo_shared_memory_operator(deepspeed: object) -> None:

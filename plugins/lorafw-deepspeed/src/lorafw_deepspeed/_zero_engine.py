@@ -76,5 +76,8 @@ class ZeroEngine(DeepSpeedEngine):
         if self._stage < 3:
             yield
             return
-        with deepspeed.zero.GatheredParameters(list(self._job.module.parameters())), torch.no_grad():
+        with (
+            deepspeed.zero.GatheredParameters(list(self._job.module.parameters())),
+            torch.no_grad(),
+        ):
             yield
