@@ -52,7 +52,9 @@ def train() -> Trace:
     trace = Trace()
     for batch in _global_batches():
         trace.losses.append(_backward(model, batch))
-        trace.gradients.append({n: p.grad.clone() for n, p in parameters.items() if p.grad is not None})
+        trace.gradients.append(
+            {n: p.grad.clone() for n, p in parameters.items() if p.grad is not None}
+        )
         norm = nn.utils.clip_grad_norm_(parameters.values(), CLIP)
         trace.norms.append(float(norm))
         optimizer.step()

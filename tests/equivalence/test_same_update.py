@@ -100,9 +100,7 @@ def test_the_update_is_that_of_the_plain_reference(
 
 
 @pytest.mark.parametrize("case", SABOTAGE, ids=lambda case: case.sabotage)
-def test_a_wrong_loss_scale_is_seen(
-    case: Case, traces: Traces, expected: reference.Trace
-) -> None:
+def test_a_wrong_loss_scale_is_seen(case: Case, traces: Traces, expected: reference.Trace) -> None:
     """The two classic faults: a mean per micro-batch, and a missing factor of the rank count."""
     found = _differences(traces(case, 2), expected)
     assert found["gradient"] > 100 * RELATIVE

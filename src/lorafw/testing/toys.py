@@ -6,20 +6,32 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lorafw.contracts.encoder import Encoder
+from lorafw.contracts.model import ModelBundle
 from lorafw.types import IGNORE_INDEX, Encoded, Example, Task, Tokenizer
 
-WORDS = "the cat sat on a mat and saw seven small birds fly over an old red barn".split()
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "seven", "small", "birds", "fly", "over", "an", "old", "red", "barn"]
 SPECIALS = ("<unk>", "<s>", "</s>", "<pad>")
+ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 
 
-def toy_tokenizer() -> Tokenizer:
-    """A word-level tokenizer of a few words, with BOS, EOS and padding tokens of its own."""
+def toy_tokenizer(*, chat: bool = False) -> Tokenizer:
+    """A word-level tokenizer of a few words, with BOS, EOS and padding tokens of its own.
+
+    Args:
+        chat: with a chat template, and a token for each role.
+    """
     from tokenizers import Tokenizer as Backend
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: index for index, word in enumerate((*SPECIALS, *WORDS))}
+    words = (*SPECIALS, *dict.fromkeys(WORDS), *ROLES)
+    vocabulary = {word: index for index, word in enumerate(words)}
     backend = Backend(WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = Whitespace()
     tokenizer: Tokenizer = PreTrainedTokenizerFast(
@@ -28,6 +40,8 @@ def toy_tokenizer() -> Tokenizer:
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
+        additional_special_tokens=list(ROLES) if chat else [],
+        chat_template=CHAT_TEMPLATE if chat else None,
     )
     return tokenizer
 
@@ -66,6 +80,21 @@ def toy_folder(folder: Path, seed: int = 0, **config: Any) -> Path:
     toy_llama(seed, **config).save_pretrained(folder)
     toy_tokenizer().save_pretrained(folder)
     return folder
+
+
+def toy_bundle(dtype: str = "fp32", seed: int = 0, **config: Any) -> ModelBundle:
+    """The toy Llama as injectors, objectives and trainers are given it.
+
+    Args:
+        dtype: of the frozen weights, `fp32` or `bf16`.
+        seed, config: as for `toy_llama`.
+    """
+    import torch
+
+    from lorafw.models.transformers_bundle import TransformersBundle
+
+    model = toy_llama(seed, **config).to({"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    return TransformersBundle(model, toy_tokenizer(), base=f"toy-{seed}")
 
 
 def toy_rows(count: int, seed: int = 0, *, longest: int = 40, vocabulary: int = 64) -> list[Encoded]:

@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+_ACTS = {signal.SIGINT: signal.default_int_handler}
+"""What a second signal does: Python raises KeyboardInterrupt, SIGTERM ends the process."""
+
+
 class StopFlag:
     """Set by SIGTERM or SIGINT; the loop carries it to all ranks in the step's all-reduce."""
 
@@ -22,7 +26,7 @@ class StopFlag:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.raised:  # the second one means it
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, _ACTS.get(number, signal.SIG_DFL))
             signal.raise_signal(number)
         self.signal = number
 

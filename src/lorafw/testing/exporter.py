@@ -1,0 +1,109 @@
+"""What an exporter promises: files that give the live model back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorafw.contracts import Exporter, ExportRequest
+from lorafw.testing.component import ComponentContract
+from lorafw.testing.promise import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+_TOKENS = (5, 9, 11, 4, 7, 3, 8, 6, 12, 10)
+
+
+class ExporterContract(ComponentContract, kind="exporter"):
+    """Promises of an `Exporter`; the fixture is called `exporter`.
+
+    An exporter for another tool than lorafw, transformers and PEFT overrides `reload`.
+    """
+
+    def reload(self, folder: Path, ids: Sequence[int]) -> Tensor:
+        """Logits [len(ids), vocab] of the exported model, as the tool it is for computes them."""
+        from lorafw.inference.loading import load
+
+        return load(folder, device="cpu").logits(ids)
+
+    def test_the_files_it_names_are_those_it_wrote(
+        self, exporter: Exporter, tmp_path: Path
+    ) -> None:
+        folder = _new(tmp_path / "out")
+        named = [path.resolve() for path in exporter.export(_request(tmp_path), folder)]
+        found = [path.resolve() for path in folder.rglob("*") if path.is_file()]
+        assert found, "nothing was written"
+        assert sorted(named) == sorted(found), f"named {sorted(named)}, found {sorted(found)}"
+
+    def test_a_second_export_is_bit_identical(self, exporter: Exporter, tmp_path: Path) -> None:
+        request, contents = _request(tmp_path), []
+        for name in ("first", "second"):
+            folder = _new(tmp_path / name)
+            files = exporter.export(request, folder)
+            contents.append({path.relative_to(folder): path.read_bytes() for path in files})
+        first, second = contents
+        assert first.keys() == second.keys(), "other files the second time"
+        other = [str(name) for name in first if first[name] != second[name]]
+        assert not other, f"other bytes the second time: {', '.join(other)}"
+
+    def test_the_exported_model_computes_what_the_live_one_did(
+        self, exporter: Exporter, tmp_path: Path
+    ) -> None:
+        request, folder = _request(tmp_path), _new(tmp_path / "out")
+        exporter.export(request, folder)
+        found, wanted = self.reload(folder, _TOKENS), _live_logits(request)
+        off = float((found - wanted).abs().max())
+        assert off <= 1e-4, f"logits differ by {off:.1e}"
+
+    def test_a_damaged_adapter_is_refused(self, exporter: Exporter, tmp_path: Path) -> None:
+        request = _request(tmp_path)
+        values = dict(request.model.state().tensors)
+        name = next(name for name in values if name.endswith(".lora_B.weight"))
+        values[name] = values[name].clone().fill_(float("nan"))
+        request.model.load_state(values)
+        with refused():
+            exporter.export(request, _new(tmp_path / "out"))
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _request(folder: Path) -> ExportRequest:
+    """A request to export a toy model with an adapter that acts."""
+    import torch
+
+    import lorafw
+    from lorafw.builtin.auto import Auto
+    from lorafw.contracts import ModelRequest
+    from lorafw.testing.fresh_import import import_path
+    from lorafw.testing.toy_injector import ToyInjector
+    from lorafw.testing.toys import toy_folder
+    from lorafw.testing.values import as_if_trained
+    from lorafw.types import Task
+
+    path = str(toy_folder(folder / "base"))
+    builder = Auto.from_mapping({"path": path, "dtype": "fp32"}, where="model")
+    asked = ModelRequest(Task.CAUSAL_LM, torch.device("cpu"))
+    model = ToyInjector(r=4).inject(builder.build(asked, builder.tokenizer()))
+    as_if_trained(model)
+    recipe = {
+        "lorafw": lorafw.__version__,
+        "base": model.bundle.base,
+        "model": {"use": "auto", **builder.model_dump(mode="json")},
+        "encoder": {"use": "prompt"},
+        "injector": {"use": import_path(ToyInjector)},
+        "seed": 0,
+    }
+    return ExportRequest(model, builder, recipe)
+
+
+def _live_logits(request: ExportRequest) -> Tensor:
+    from lorafw.testing.values import logits_of
+    from lorafw.types import Encoded
+
+    return logits_of(request.model.bundle, [Encoded(_TOKENS, _TOKENS)])

@@ -1,0 +1,36 @@
+"""One rank of the toy training.
+
+Usage: python -m lorafw.testing.rank_worker '{"name": …, "options": …}' OUTPUT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from lorafw.assembly.registry import Registry
+from lorafw.contracts import Trainer
+from lorafw.testing.toy_training import started, train
+
+
+def main(request: str, output: Path) -> None:
+    """Train, and leave the adapter and the losses of all steps in a safetensors file."""
+    torch.set_num_threads(1)
+    wanted = json.loads(request)
+    kind = Registry().load("trainer", wanted["name"])
+    trainer = kind.from_mapping(wanted["options"], where="trainer")
+    assert isinstance(trainer, Trainer)
+    with started(trainer) as running:
+        done = train(running)
+        rank = running.world.rank
+    if rank == 0:
+        losses = torch.tensor(done.figures("loss"), dtype=torch.float64)
+        save_file({**done.values, "losses": losses}, output)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

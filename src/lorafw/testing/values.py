@@ -1,0 +1,61 @@
+"""Numbers for trying parts on: adapters as if trained, logits, and how near two tensors are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lorafw.contracts._adapter_values import fresh_values
+from lorafw.testing.toys import ToyEncoder
+from lorafw.types import Encoded, Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from lorafw.contracts import AdaptedModel, ModelBundle
+
+
+def as_if_trained(model: AdaptedModel, seed: int = 0) -> None:
+    """Load values in which nothing is zero: with B = 0 an adapter neither acts nor has gradients
+    in A.
+    """
+    model.load_state(trained_values(model.trainable(), seed))
+
+
+def trained_values(parameters: Mapping[str, nn.Parameter], seed: int = 0) -> dict[str, Tensor]:
+    """Fresh values with random ones in place of zeros; fp32, a function of names and seed."""
+    generator = torch.Generator().manual_seed(seed)
+    values = fresh_values(parameters, seed)
+    for name, value in values.items():
+        if not value.any():
+            values[name] = torch.randn(value.shape, generator=generator) * 0.1
+    return values
+
+
+@torch.no_grad()
+def logits_of(
+    bundle: ModelBundle, rows: Sequence[Encoded], layout: Layout = Layout.PADDED
+) -> Tensor:
+    """Logits of all tokens of some rows, padding left out: fp32 [tokens, vocab] on the CPU."""
+    device = next(bundle.module.parameters()).device
+    batch = ToyEncoder().collate(rows, layout, bundle.pad_id).to(device)
+    logits = bundle.logits(bundle.hidden(batch.inputs).rows).float().cpu()
+    mask = batch.inputs.get("attention_mask")
+    return logits if mask is None else logits[mask.bool().cpu()]
+
+
+def distance(found: Tensor, wanted: Tensor) -> float:
+    """The norm of the difference over the norm of what is wanted; absolute where that is zero."""
+    difference = (found.double() - wanted.double()).norm()
+    norm = wanted.double().norm()
+    return float(difference / norm if norm > 0 else difference)
+
+
+def equal(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether nested mappings of tensors have the same names and are equal bit for bit."""
+    return found.keys() == wanted.keys() and all(
+        equal(found[name], value) if isinstance(value, Mapping) else torch.equal(found[name], value)
+        for name, value in wanted.items()
+    )
