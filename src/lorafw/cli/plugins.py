@@ -10,6 +10,7 @@ import click
 from lorafw.assembly.one_line import one_line
 from lorafw.assembly.registry import KINDS, Entry, Registry
 from lorafw.cli.tables import columns
+from lorafw.errors import LorafwError
 
 if TYPE_CHECKING:
     from lorafw.cli.option_table import OptionRow
@@ -71,7 +72,12 @@ def check(kind: str, name: str, override: tuple[str, ...]) -> None:
 
     part = Registry().load(kind, name)
     component = part.from_mapping(dict(map(split_assignment, override)), where=kind)
-    kit.check(kind, component, click.echo)
+    if not kit.check(kind, component, _tell):
+        raise LorafwError(f"{kind} '{name}' does not keep what its contract promises.")
+
+
+def _tell(promise: str, outcome: str, detail: str) -> None:
+    click.echo(f"{outcome:12}  {promise}" + (f": {detail}" if detail else ""))
 
 
 def _record(entry: Entry) -> dict[str, str]:

@@ -43,8 +43,9 @@ def _holds_list(path: Path) -> bool:
 def _lines(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            raw = line.removeprefix(_BOM) if number == 1 else line
-            if raw.strip():
+            # Without its line end: a parser that runs out of text would blame the next line.
+            raw = (line.removeprefix(_BOM) if number == 1 else line).rstrip()
+            if raw:
                 yield number, _object(_parsed(raw, path, number), path, number)
 
 

@@ -20,13 +20,13 @@ from lorafw.types import AdapterSpec, canonical_pair
 class ToyLoRALinear(nn.Module):
     """`base(x) + scaling * (x A^T) B^T` (arXiv:2106.09685, eq. 3)."""
 
-    def __init__(self, base: nn.Module, rank: int, scaling: float, dropout: float) -> None:
+    def __init__(self, base: Any, rank: int, scaling: float, dropout: float) -> None:
         super().__init__()
         self.base: Any = base
         self.scaling, self.dropout, self.enabled = scaling, dropout, True
-        device = self.base.weight.device
-        self.lora_A = nn.Parameter(torch.empty(rank, self.base.in_features, device=device))
-        self.lora_B = nn.Parameter(torch.empty(self.base.out_features, rank, device=device))
+        out_features, in_features = base.weight.shape
+        self.lora_A = nn.Parameter(torch.empty(rank, in_features, device=base.weight.device))
+        self.lora_B = nn.Parameter(torch.empty(out_features, rank, device=base.weight.device))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[..., in]` to `[..., out]` in the dtype of `x`."""

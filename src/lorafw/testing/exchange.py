@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,4 +55,7 @@ def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> None
     names = [name for name, _ in base.module.named_modules()]
     write_adapter(folder, model.state(), base_path=None, recipe={}, modules=names)
     module: Any = base.module
-    PeftModel.from_pretrained(module, str(folder)).eval()
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks transformers by a name that transformers 5 calls deprecated.
+        warnings.simplefilter("ignore", FutureWarning)
+        PeftModel.from_pretrained(module, str(folder)).eval()

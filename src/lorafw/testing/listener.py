@@ -46,6 +46,7 @@ class ListenerContract(ComponentContract, kind="listener"):
     def test_it_listens_to_something(self, listener: Listener, tmp_path: Path) -> None:
         manager = _attached(listener, tmp_path)
         (live,) = manager.get_plugins()
+        _tell(manager, sample_run(tmp_path))  # at the end of a run it lets go of its files
         assert manager.get_hookcallers(live), "no method is marked with @listens"
 
     def test_it_hears_a_run_from_start_to_end(self, listener: Listener, tmp_path: Path) -> None:

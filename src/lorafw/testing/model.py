@@ -73,7 +73,9 @@ class ModelContract(ComponentContract, kind="model"):
         from lorafw.testing.values import distance
 
         bundle = self.build(model)
-        again = self.build(self.publish(model, bundle, tmp_path))
+        folder = tmp_path / "published"
+        folder.mkdir()
+        again = self.build(self.publish(model, bundle, folder))
         off = distance(_logits(again, _rows()), _logits(bundle, _rows()))
         assert off == 0, f"the model read back computes something else (by {off:.1e})"
 

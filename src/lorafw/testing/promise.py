@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,7 +20,7 @@ class Capable(Protocol):
     """Whatever declares capabilities: an injector, a trainer, a model."""
 
     @property
-    def capabilities(self) -> Set[Capability]:
+    def capabilities(self) -> AbstractSet[Capability]:
         """What it can do."""
 
 

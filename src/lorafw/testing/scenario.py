@@ -22,7 +22,9 @@ class RecordingSession:
     def fit(self, stage: str) -> FitResult | None:
         """Note the stage."""
         self.calls.append(("fit", stage))
-        return None if self._finished else FitResult(3, 2.0, 1.0, {"loss": 1.5}, {"loss": 2.5}, 90, 1)
+        return (
+            None if self._finished else FitResult(3, 2.0, 1.0, {"loss": 1.5}, {"loss": 2.5}, 90, 1)
+        )
 
     def evaluate(self) -> Mapping[str, float]:
         """Note it."""
@@ -40,7 +42,9 @@ class ScenarioContract(ComponentContract, kind="scenario"):
     def test_it_fits_before_it_exports(self, scenario: Scenario) -> None:
         kinds = [call[0] for call in _calls(scenario)]
         assert "fit" in kinds, "it never trains"
-        assert "export" not in kinds[: kinds.index("fit")], f"it exports an untrained model: {kinds}"
+        assert "export" not in kinds[: kinds.index("fit")], (
+            f"it exports an untrained model: {kinds}"
+        )
 
     def test_every_stage_has_a_name_of_its_own(self, scenario: Scenario) -> None:
         stages = [call[1] for call in _calls(scenario) if call[0] == "fit"]

@@ -60,9 +60,7 @@ def accumulate(engine: Engine, rows: Sequence[Encoded]) -> None:
             engine.backward(loss * engine.world.world_size)
 
 
-def advance(
-    engine: Engine, steps: Sequence[int], learning_rate: float = 1e-3
-) -> list[StepOutcome]:
+def advance(engine: Engine, steps: Sequence[int], learning_rate: float = 1e-3) -> list[StepOutcome]:
     """The given steps of the toy training."""
     batches, outcomes = global_batches(), []
     for step in steps:

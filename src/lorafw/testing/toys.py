@@ -9,7 +9,25 @@ from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.model import ModelBundle
 from lorafw.types import IGNORE_INDEX, Encoded, Example, Task, Tokenizer
 
-WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "seven", "small", "birds", "fly", "over", "an", "old", "red", "barn"]
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "saw",
+    "seven",
+    "small",
+    "birds",
+    "fly",
+    "over",
+    "an",
+    "old",
+    "red",
+    "barn",
+]
 SPECIALS = ("<unk>", "<s>", "</s>", "<pad>")
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 CHAT_TEMPLATE = (
@@ -87,7 +105,8 @@ def toy_bundle(dtype: str = "fp32", seed: int = 0, **config: Any) -> ModelBundle
 
     Args:
         dtype: of the frozen weights, `fp32` or `bf16`.
-        seed, config: as for `toy_llama`.
+        seed: of the weights.
+        config: `LlamaConfig` fields that replace the toy's.
     """
     import torch
 
@@ -97,7 +116,9 @@ def toy_bundle(dtype: str = "fp32", seed: int = 0, **config: Any) -> ModelBundle
     return TransformersBundle(model, toy_tokenizer(), base=f"toy-{seed}")
 
 
-def toy_rows(count: int, seed: int = 0, *, longest: int = 40, vocabulary: int = 64) -> list[Encoded]:
+def toy_rows(
+    count: int, seed: int = 0, *, longest: int = 40, vocabulary: int = 64
+) -> list[Encoded]:
     """Ragged rows of random tokens; the first part of each is not trained."""
     import random
 

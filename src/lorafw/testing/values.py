@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def as_if_trained(model: AdaptedModel, seed: int = 0) -> None:
-    """Load values in which nothing is zero: with B = 0 an adapter neither acts nor has gradients
-    in A.
-    """
+    """Load values in which nothing is zero: with B = 0 an adapter does not act at all."""
     model.load_state(trained_values(model.trainable(), seed))
 
 

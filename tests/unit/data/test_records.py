@@ -50,3 +50,11 @@ def test_a_list_is_read_back(
     for line, row in found:
         rest = "\n".join(text.split("\n")[line - 1 :])
         assert json.dumps(row, ensure_ascii=ascii_only, indent=indent)[:1] in rest.split("\n")[0]
+
+
+def test_a_row_that_ends_too_early_is_blamed_itself(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a"}\n{"prompt": "a"\n{"prompt": "a"}\n', encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read_records(path))
+    assert caught.value.where == f"{path}:2"
