@@ -65,6 +65,7 @@ class Checkpoints:
 
     def resume(self) -> Checkpoint:
         """Load the newest checkpoint into the engine, if the job asks for it; collective."""
+        self._clear_unfinished()
         newest = newest_checkpoint(self._folder) if self._job.resume else None
         if newest is None:
             return Checkpoint()
@@ -72,6 +73,12 @@ class Checkpoints:
         self._check(newest, about)
         self._engine.load_state(state)
         return Checkpoint(**about["progress"])
+
+    def _clear_unfinished(self) -> None:
+        """Remove what a process left that died while it was writing."""
+        if self._folder is not None and self._engine.world.rank == 0:
+            for left in self._folder.glob(f".{_PREFIX}*.new-*"):
+                shutil.rmtree(left)
 
     def _check(self, folder: Path, about: Mapping[str, Any]) -> None:
         mine = {"seed": self._job.seed, **self._job.fingerprint}

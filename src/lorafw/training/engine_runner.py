@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from lorafw.contracts.engine import Engine, EngineJob, World
+from lorafw.contracts.engine import Engine, EngineJob, TrainingState, World
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
 from lorafw.training.engine_trainer import EngineTrainer
 from lorafw.training.loop import Loop, evaluate
@@ -20,16 +20,18 @@ from lorafw.training.stopping import StopFlag
 
 
 class EngineRunner(RunningTrainer):
-    """One connected trainer. The engine stays open between calls for the same model.
+    """One connected trainer. The engine stays open until it must serve something else.
 
-    It must: under ZeRO-3 the weights live in the engine, also while they are exported.
+    It has to: under ZeRO-3 the weights live in the engine, also while they are exported; and
+    DeepSpeed engines do not give all their memory back when they are closed.
     """
 
     def __init__(self, trainer: EngineTrainer, world: World) -> None:
         self.world = world
         self._trainer = trainer
         self._engine: Engine | None = None
-        self._serves: nn.Module | None = None
+        self._serves: tuple[object, ...] = ()
+        self._used = False
 
     def share(self, value: Any) -> Any:
         """Rank 0's value, on every rank."""
@@ -42,6 +44,9 @@ class EngineRunner(RunningTrainer):
     def fit(self, job: TrainJob) -> FitResult:
         """Run the loop; the wish to stop is heard while it runs, and torch's seed is given back."""
         engine, stop = self._open(job), StopFlag()
+        if self._used:
+            engine.load_state(_restarted(engine.state()))
+        self._used = True
         devices = [self.world.device] if self.world.device.type == "cuda" else []
         with stop.listening(), torch.random.fork_rng(devices):
             try:
@@ -51,13 +56,17 @@ class EngineRunner(RunningTrainer):
 
     def evaluate(self, job: TrainJob) -> Mapping[str, float]:
         """Held-out figures of the model as it is."""
-        return evaluate(job, self._open(job))
+        try:
+            return evaluate(job, self._open(job))
+        finally:
+            job.model.train(mode=False)
 
     def _open(self, job: TrainJob) -> Engine:
-        module = job.model.bundle.module
-        if self._engine is None or self._serves is not module:
+        """The engine for a job: the open one if it would be opened just the same."""
+        wanted = _what_it_serves(job)
+        if self._engine is None or self._serves != wanted:
             self._close_engine()
-            self._engine, self._serves = self._new_engine(job), module
+            self._engine, self._serves, self._used = self._new_engine(job), wanted, False
         job.model.train(mode=True)
         return self._engine
 
@@ -73,7 +82,7 @@ class EngineRunner(RunningTrainer):
     @contextmanager
     def full_parameters(self, module: nn.Module) -> Iterator[None]:
         """While open, every parameter of the model is whole on this rank; collective."""
-        if self._engine is None or self._serves is not module:
+        if self._engine is None or self._serves[0] is not module:
             yield
             return
         with self._engine.full_parameters():
@@ -87,4 +96,19 @@ class EngineRunner(RunningTrainer):
     def _close_engine(self) -> None:
         if self._engine is not None:
             self._engine.close()
-        self._engine, self._serves = None, None
+        self._engine, self._serves = None, ()
+
+
+def _what_it_serves(job: TrainJob) -> tuple[object, ...]:
+    """All that an engine is opened with; modules compare by identity."""
+    plan = job.plan
+    options = (plan.weight_decay, plan.betas, plan.eps, plan.max_grad_norm)
+    return (job.model.bundle.module, job.objective, options)
+
+
+def _restarted(state: TrainingState) -> TrainingState:
+    """The same values with an optimizer that has seen nothing yet."""
+    return {
+        name: {key: t if key == "value" else torch.zeros_like(t) for key, t in tensors.items()}
+        for name, tensors in state.items()
+    }

@@ -54,7 +54,7 @@ class Loop:
         if start == 0:
             self._progress = replace(self._progress, evaluation_before=self._evaluate())
         stopped = any(not self._advance(step) for step in range(start, self.steps))
-        if stopped:
+        if stopped and self._progress.step > start:
             self._checkpoints.save(self._progress)
         return self._finish({} if stopped else self._evaluate(), stopped=stopped)
 

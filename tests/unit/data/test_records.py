@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorafw.data.records import read_records
+from lorafw.errors import DataError
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
