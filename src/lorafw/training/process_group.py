@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from lorafw.contracts.engine import World
 
@@ -49,7 +51,7 @@ def join(*, timeout_minutes: float, alone: bool = False) -> World:
 def _join(backend: str, timeout: timedelta) -> None:
     """Every group of this process speaks under a prefix of its own: addresses must not be stale."""
     store, rank, world_size = _meeting_place()
-    prefixed = dist.PrefixStore(f"lorafw/{next(_groups)}", store)
+    prefixed = PrefixStore(f"lorafw/{next(_groups)}", store)
     dist.init_process_group(
         backend, store=prefixed, rank=rank, world_size=world_size, timeout=timeout
     )
@@ -58,7 +60,7 @@ def _join(backend: str, timeout: timedelta) -> None:
 @functools.cache
 def _meeting_place() -> Any:
     """The launcher's key-value store, which outlives any group, with this rank and their number."""
-    return next(iter(dist.rendezvous("env://")))
+    return next(iter(rendezvous("env://")))
 
 
 def leave() -> None:

@@ -9,10 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-_ACTS = {signal.SIGINT: signal.default_int_handler}
-"""What a second signal does: Python raises KeyboardInterrupt, SIGTERM ends the process."""
-
-
 class StopFlag:
     """Set by SIGTERM or SIGINT; the loop carries it to all ranks in the step's all-reduce."""
 
@@ -25,8 +21,9 @@ class StopFlag:
         return self.signal is not None
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.raised:  # the second one means it
-            signal.signal(number, _ACTS.get(number, signal.SIG_DFL))
+        if self.raised:  # the second one means it: KeyboardInterrupt, or the end of the process
+            interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if interrupt else signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number
 
