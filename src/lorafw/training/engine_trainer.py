@@ -1,23 +1,37 @@
-"""EngineTrainer: a Trainer that needs only to connect and to open an engine."""
+"""EngineTrainer: a Trainer that needs only to open an engine."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
+from pydantic import Field
+
 from lorafw.contracts.engine import Engine, EngineJob, World
 from lorafw.contracts.trainer import RunningTrainer, Trainer
+from lorafw.types import Capability
 
 
 class EngineTrainer(Trainer):
-    """Runs core's loop on an engine of its own."""
+    """Runs core's loop on an engine of its own, in torch's process group."""
 
-    @abstractmethod
+    timeout_minutes: float = Field(
+        30, gt=0, description="How long a rank waits for the others before it gives up."
+    )
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Every rank holds everything whole; an engine that takes things apart says less."""
+        return frozenset({Capability.WHOLE_PARAMETERS, Capability.WHOLE_GRADIENTS})
+
     def connect(self) -> World:
-        """Join the other processes of this job; a lone process is a world of one.
+        """Join the process group the launcher described; a lone process is a world of one.
 
         Raises:
             TrainingError: the backend is missing something on this machine.
         """
+        from lorafw.training.process_group import join
+
+        return join(timeout_minutes=self.timeout_minutes)
 
     @abstractmethod
     def open_engine(self, job: EngineJob, world: World) -> Engine:

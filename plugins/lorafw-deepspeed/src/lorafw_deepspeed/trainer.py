@@ -1,4 +1,4 @@
-"""Component `deepspeed`: its options, and how it connects."""
+"""Component `deepspeed`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,11 @@ class DeepSpeedTrainer(EngineTrainer):
     persistence_threshold: int = Field(
         100_000, ge=0, description="Stage 3: parameters with fewer numbers stay whole everywhere."
     )
-    timeout_minutes: float = Field(
-        30, gt=0, description="How long a rank waits for the others before it gives up."
-    )
-
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Stage 3 is the one that takes parameters apart."""
-        whole = {Capability.WHOLE_PARAMETERS} if self.zero_stage < 3 else set()
-        return frozenset({Capability.WHOLE_GRADIENTS, *whole})
+        apart = {Capability.WHOLE_PARAMETERS} if self.zero_stage == 3 else set()
+        return super().capabilities - apart
 
     def connect(self) -> World:
         """Join the process group, or make a group of one, and let DeepSpeed adopt it."""
