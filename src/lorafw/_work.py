@@ -58,7 +58,6 @@ class Work:
         context = self._tokenizer.model_max_length
         if encoder.max_length <= context:
             return encoder
-        self._emit("notice", message=f"Rows are cut to the model's context of {context} tokens.")
         return encoder.model_copy(update={"max_length": context})
 
     def _prepare(self, examples: Any, split: Split) -> Prepared:

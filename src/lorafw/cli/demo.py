@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from lorafw.pipeline import RunResult
 
 PLAN = {
-    "epochs": 2,
-    "global_batch_size": 16,
-    "learning_rate": 4e-3,
-    "max_grad_norm": 1.0,
+    "epochs": 5,
+    "global_batch_size": 8,
+    "learning_rate": 5e-3,
+    "schedule": "linear",
+    "warmup_ratio": 0.02,
 }
 
 

@@ -44,10 +44,10 @@ trainer:
   zero_stage: 2
 
 plan:
-  epochs: 3
+  epochs: 8
   global_batch_size: 8      # rows per optimizer step, however they are split
   micro_batch_tokens: 2048  # most tokens in one forward pass
-  learning_rate: 2e-3
+  learning_rate: 5e-3
 
 exporters: [adapter]        # add `merged` for a whole model
 listeners: [console]
