@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -92,16 +93,18 @@ def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Reg
 def _run_on_ranks(
     config: RunConfig, parts: Parts, *, resume: bool, nproc: int, notices: Sequence[str]
 ) -> RunResult:
-    """Settle folder and config here, and let every rank read them from `run.yaml`."""
+    """Settle folder and config here, and hand every rank the same."""
     folder = run_folder.choose(config.run.output, config.run.name, resume=resume)
     run_folder.prepare(folder)
     placed = replace(config, run=config.run.model_copy(update={"output": folder.path}))
-    write_resolved(resolved(placed, parts), folder.config)
     emit = Announcer(listener.open(folder.path) for listener in parts.listeners)
     for notice in notices:
         emit("notice", message=notice)
-    arguments = ["run", "--config", str(folder.config)]
-    launch.launch([*arguments, "--resume"] if resume else arguments, nproc)
+    with tempfile.TemporaryDirectory() as place:
+        settled = Path(place) / "run.yaml"
+        write_resolved(resolved(placed, parts), settled)
+        arguments = ["run", "--config", str(settled)]
+        launch.launch([*arguments, "--resume"] if resume else arguments, nproc)
     return _result(folder, folder.read_record())
 
 
@@ -151,9 +154,9 @@ class _Run:
         if not self._leads:
             return
         run_folder.prepare(self._folder)
-        run = self._config.run.model_copy(update={"output": self._folder.path})
-        values = resolved(replace(self._config, run=run), self._parts)
-        write_resolved(values, self._folder.config)
+        values = self._resolved()
+        if not (self._resume and self._folder.config.exists()):
+            write_resolved(values, self._folder.config)
         listeners = [*self._parts.listeners]
         if not any(isinstance(listener, EventLog) for listener in listeners):
             listeners.append(EventLog())
@@ -161,6 +164,10 @@ class _Run:
         self._emit("run_start", folder=self._folder.path, config=values)
         for notice in self._notices:
             self._emit("notice", message=notice)
+
+    def _resolved(self) -> dict[str, Any]:
+        run = self._config.run.model_copy(update={"output": self._folder.path})
+        return resolved(replace(self._config, run=run), self._parts)
 
     def _train(self) -> RunResult:
         from lorafw._work import Work
@@ -181,6 +188,8 @@ class _Run:
         self._parts.scenario.run(session)
         record = work.record(session)
         if running.world.rank == 0:
+            # Only now: had the resume been refused, the folder's own config would be lost.
+            write_resolved(self._resolved(), folder.config)
             folder.write_record(record)
             self._emit("run_end", folder=folder.path, result=record)
         return _result(folder, record)

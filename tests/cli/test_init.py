@@ -27,7 +27,7 @@ def test_the_files_make_a_config(lorafw: Lorafw, tmp_path: Path) -> None:
     assert (config.model.name, config.model.options["path"]) == ("llama", "lorafw:demo")
     assert config.trainer.options == {"zero_stage": 2}
     assert config.injector.options == {"r": 8, "alpha": 16}
-    assert config.plan.learning_rate == 2e-3
+    assert config.plan.learning_rate == 5e-3
 
 
 def test_the_rows_are_pairs_and_the_held_out_ones_are_new(lorafw: Lorafw, tmp_path: Path) -> None:

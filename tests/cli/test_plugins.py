@@ -85,8 +85,10 @@ def test_show_what_is_not_there(
 def test_check_builds_the_part_and_hands_it_to_the_kit(
     monkeypatch: pytest.MonkeyPatch, toys: Path
 ) -> None:
-    def fake(kind: str, component: Any, report: Callable[[str], None]) -> None:
-        report(f"{kind} {component.r} {component.rates}: fine")
+    def fake(kind: str, component: Any, report: Callable[[str, str, str], None]) -> bool:
+        report(f"{kind} {component.r} {component.rates}", "ok", "")
+        report("it is good", "failed", "it is not")
+        return False
 
     kit = ModuleType("lorafw.testing.check")
     kit.check = fake  # type: ignore[attr-defined]
@@ -95,6 +97,10 @@ def test_check_builds_the_part_and_hands_it_to_the_kit(
     monkeypatch.syspath_prepend(toys)
     options = ["-o", "r=3", "-o", "rates={q: 1e-2}"]
     found = CliRunner().invoke(main, ["plugins", "check", "injector", "toy", *options])
-    assert found.stdout == "injector 3 {'q': 0.01}: fine\n"
+    assert found.stdout == (
+        "ok            injector 3 {'q': 0.01}\nfailed        it is good: it is not\n"
+    )
+    assert found.exit_code == 1
+    assert found.stderr == "Error: injector 'toy' does not keep what its contract promises.\n"
     wrong = CliRunner().invoke(main, ["plugins", "check", "injector", "toy", "-o", "r=0"])
     assert (wrong.exit_code, wrong.stderr.partition(":")[0]) == (2, "Error")

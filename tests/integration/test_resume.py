@@ -152,6 +152,7 @@ def test_resume_refuses_another_run(base: Path, rows: Path, whole: Path) -> None
     )
     assert result.returncode == 1
     assert "another plan" in result.stderr
+    assert "learning_rate: 0.5" not in (whole / "run.yaml").read_text(encoding="utf-8")
     assert "Traceback" not in result.stderr
 
 

@@ -59,11 +59,19 @@ def option_rows(part: type[Options]) -> list[OptionRow]:
             name,
             _type(field, definitions),
             name in required,
-            field.get("default"),
+            field.get("default", _made_default(part, name)),
             field.get("description", ""),
         )
         for name, field in schema.get("properties", {}).items()
     ]
+
+
+def _made_default(part: type[Options], name: str) -> Any:
+    """What a default factory makes, which JSON Schema does not tell."""
+    factory = part.model_fields[name].default_factory
+    return (
+        None if factory is None else part.model_fields[name].get_default(call_default_factory=True)
+    )
 
 
 def documentation(part: type[Options]) -> str:
@@ -99,4 +107,5 @@ def _name(field: dict[str, Any], definitions: dict[str, Any]) -> str:
 def _flow(value: Any) -> str:
     import json
 
-    return value if isinstance(value, str) and value else json.dumps(value)
+    plain = isinstance(value, str) and value == value.strip() != ""
+    return value if plain else json.dumps(value)

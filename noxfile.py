@@ -1,0 +1,120 @@
+"""The project's checks, each in an environment of its own: `nox -l` lists them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+SOURCES = ["src", *(f"plugins/{name}/src" for name in PLUGINS)]
+PROVEN, DEV, DOCS = "requirements.txt", "requirements-dev.txt", "requirements-docs.txt"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, with the proven set of versions."""
+    _install_all(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize("name", PLUGINS, ids=PLUGINS)
+def plugin(session: nox.Session, name: str) -> None:
+    """One plugin's tests with core and that plugin alone: no plugin needs another."""
+    pins = _pins(session, PROVEN, DEV)
+    session.install("-c", pins, "-e", ".[testing]", "-e", f"plugins/{name}")
+    session.run("pytest", f"plugins/{name}", *session.posargs)
+
+
+@nox.session(default=False)
+def contracts(session: nox.Session) -> None:
+    """The contract kit on every part that is installed."""
+    _install_all(session)
+    session.run("pytest", "tests/contracts", "plugins", *session.posargs)
+
+
+@nox.session(default=False)
+def equivalence(session: nox.Session) -> None:
+    """Every engine, rank count, layout, injector and budget gives the same update."""
+    _install_all(session)
+    session.run("pytest", "tests/equivalence", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style: ruff's rules and its format."""
+    session.install("-c", _pins(session, DEV), "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Types: mypy --strict on core and every plugin."""
+    _install_all(session)
+    session.run("mypy", *SOURCES)
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Import direction: the layers in pyproject.toml."""
+    _install_all(session)
+    session.run("lint-imports")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """The documentation; a broken link is an error."""
+    session.install("-r", DOCS)
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement
+    session.run("mkdocs", "build", "--strict", env=quiet)
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Wheels of all distributions, installed into a clean environment and listed there."""
+    session.install("build")
+    place = Path(session.create_tmp())
+    wheels, clean = place / "wheels", place / "clean"
+    shutil.rmtree(wheels, ignore_errors=True)
+    for folder in [".", *(f"plugins/{name}" for name in PLUGINS)]:
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), folder)
+    session.run("python", "-m", "venv", "--clear", str(clean))
+    built = [str(wheel) for wheel in sorted(wheels.glob("*.whl"))]
+    pins = _pins(session, PROVEN)
+    session.run(str(clean / "bin" / "pip"), "install", "-c", pins, *built, external=True)
+    session.run(str(clean / "bin" / "lorafw"), "plugins", "list", external=True)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Side-by-side measurements against what one would use instead; takes its time."""
+    session.install("-r", "benchmarks/requirements.txt")
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        if '__name__ == "__main__"' in path.read_text("utf-8"):
+            session.run("python", "-m", f"benchmarks.{path.stem}", *session.posargs)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Fine-tune the embedded model and compare its answers before and after."""
+    session.install("-r", PROVEN)
+    session.run("lorafw", "demo", *session.posargs)
+
+
+def _install_all(session: nox.Session) -> None:
+    session.install("-r", PROVEN, "-r", DEV)
+
+
+def _pins(session: nox.Session, *files: str) -> str:
+    """The exact versions in requirements files as a constraints file, for installing a part."""
+    lines = [line for file in files for line in (ROOT / file).read_text("utf-8").splitlines()]
+    path = Path(session.create_tmp()).resolve() / "pins.txt"
+    path.write_text("\n".join(line for line in lines if "==" in line) + "\n", encoding="utf-8")
+    return str(path)
