@@ -34,8 +34,7 @@ class TrainerContract(EngineContract):
             off = largest_difference(found.values, wanted.values)
             assert off <= CLOSE, f"{how}: parameters are off by {off:.1e}"
             for name, figures in (("loss", wanted.losses), ("grad_norm", wanted.norms)):
-                pairs = zip(found.figures(name), figures, strict=True)
-                off = max(abs(one - other) / other for one, other in pairs)
+                off = _worst(found.figures(name), figures)
                 assert off <= 1e-5, f"{how}: {name} is off by {off:.1e}"
 
     def test_two_ranks_train_what_one_does(self, trainer: Trainer, tmp_path: Path) -> None:
@@ -50,8 +49,7 @@ class TrainerContract(EngineContract):
             alone = train(running)
         off = largest_difference(values, alone.values)
         assert off <= CLOSE, f"parameters differ by {off:.1e}"
-        pairs = zip(losses, alone.figures("loss"), strict=True)
-        off = max(abs(one - other) / other for one, other in pairs)
+        off = _worst(losses, alone.figures("loss"))
         assert off <= 1e-5, f"losses differ by {off:.1e}"
 
     def test_it_fits_twice_in_one_process(self, trainer: Trainer) -> None:
@@ -119,3 +117,9 @@ class TrainerContract(EngineContract):
         assert len(rest.figures("loss")) == STEPS - 2, "it did not go on at the third step"
         assert rest.figures("loss") == whole.figures("loss")[2:], "losses differ after resuming"
         assert equal(rest.values, whole.values), "parameters differ after resuming"
+
+
+def _worst(found: list[float], wanted: list[float]) -> float:
+    """The largest relative difference of a figure over the steps."""
+    assert len(found) == len(wanted), f"{len(found)} steps were told of, not {len(wanted)}"
+    return max(abs(one - other) / other for one, other in zip(found, wanted, strict=True))

@@ -1,0 +1,24 @@
+"""The injector `custom` keeps the promises of its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lorafw.testing import InjectorContract
+from lorafw_custom.injector import CustomInjector
+
+OTHER = {
+    "use_rslora": True,
+    "target_modules": ["q_proj", "down_proj"],
+    "rank_pattern": {"layers.1.mlp.down_proj": 3},
+    "alpha_pattern": {"q_proj": 5.0},
+}
+
+
+class TestCustomInjector(InjectorContract):
+    @pytest.fixture(params=[{}, OTHER], ids=["default", "patterns"])
+    def injector(self, request: pytest.FixtureRequest) -> CustomInjector:
+        options: dict[str, Any] = request.param
+        return CustomInjector.from_mapping({"r": 4, **options}, where="injector")
