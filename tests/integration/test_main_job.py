@@ -1,4 +1,4 @@
-"""The main job on real rows and a real model: every injector with every trainer, on 1 and 2 ranks."""
+"""The main job on real rows: every injector with every trainer, on one rank and on two."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_killed_and_resumed_is_bit_equal(
     assert set(seen) == set(_steps_seen(whole)), "another loss: other rows or another order"
 
 
-@pytest.mark.parametrize("first, second", [("deepspeed", "ddp"), ("ddp", "deepspeed")])
+@pytest.mark.parametrize(("first", "second"), [("deepspeed", "ddp"), ("ddp", "deepspeed")])
 def test_a_checkpoint_continues_under_another_trainer(
     first: str, second: str, base: Path, rows: Path, tmp_path: Path
 ) -> None:

@@ -86,7 +86,6 @@ def test_the_order_is_pinned_for_good() -> None:
     assert shuffled(8, seed=1, epoch=0).tolist() != PINNED
 
 
-
 @pytest.mark.parametrize("epoch", range(3))
 def test_no_row_prefers_a_place(epoch: int) -> None:
     places = [shuffled(10, seed, epoch).tolist().index(0) for seed in range(2000)]

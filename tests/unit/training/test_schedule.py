@@ -29,9 +29,7 @@ def test_cosine_is_half_way_in_the_middle() -> None:
     assert rates[4] == pytest.approx(0.5)
 
 
-@given(
-    st.integers(1, 200), st.floats(0, 1), st.sampled_from(["cosine", "linear", "constant"])
-)
+@given(st.integers(1, 200), st.floats(0, 1), st.sampled_from(["cosine", "linear", "constant"]))
 def test_never_zero_never_above_the_peak(steps: int, warmup: float, schedule: str) -> None:
     rates = _rates(steps, warmup_ratio=warmup, schedule=schedule)
     assert all(0 < rate <= 1 for rate in rates)

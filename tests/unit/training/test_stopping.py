@@ -20,10 +20,10 @@ def test_a_signal_is_noted_and_the_handler_given_back() -> None:
 
 
 def test_the_second_interrupt_interrupts() -> None:
-    flag = StopFlag()
-    with pytest.raises(KeyboardInterrupt), flag.listening():
+    with StopFlag().listening():
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_other_threads_leave_signals_alone() -> None:

@@ -21,6 +21,7 @@ class DeepSpeedTrainer(EngineTrainer):
     persistence_threshold: int = Field(
         100_000, ge=0, description="Stage 3: parameters with fewer numbers stay whole everywhere."
     )
+
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Stage 3 is the one that takes parameters apart."""
