@@ -8,9 +8,11 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lorafw.errors import LorafwError, TrainingError
 
@@ -38,13 +40,24 @@ def launch(arguments: Sequence[str], nproc: int) -> None:
     Raises:
         LorafwError: the first error of a rank, with that rank's exit code.
     """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, launch_agent
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import launch_agent
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
-    config = LaunchConfig(
+    os.environ[_WORKER] = "1"
+    try:
+        with tempfile.TemporaryDirectory() as logs:  # where ranks leave their errors
+            config = _launch_config(nproc, DefaultLogsSpecs(log_dir=logs))
+            _wait_for(lambda: launch_agent(config, sys.executable, ["-m", "lorafw", *arguments]))
+    finally:
+        del os.environ[_WORKER]
+
+
+def _launch_config(nproc: int, logs: Any) -> Any:
+    from torch.distributed.launcher.api import LaunchConfig
+
+    return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=nproc,
@@ -53,17 +66,20 @@ def launch(arguments: Sequence[str], nproc: int) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         monitor_interval=0.1,
-        logs_specs=DefaultLogsSpecs(),
+        logs_specs=logs,
     )
-    os.environ[_WORKER] = "1"
+
+
+def _wait_for(agent: Callable[[], object]) -> None:
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
     try:
-        launch_agent(config, sys.executable, ["-m", "lorafw", *arguments])
+        agent()
     except ChildFailedError as error:
         raise _failure(error) from None
     except SignalException as error:
         raise SystemExit(128 + int(error.sigval)) from None
-    finally:
-        del os.environ[_WORKER]
 
 
 def _failure(error: object) -> LorafwError:
