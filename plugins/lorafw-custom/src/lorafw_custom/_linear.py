@@ -121,7 +121,7 @@ class _LoRAProduct(torch.autograd.Function):
         scaling: float,
     ) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        low = rows @ a.to(x.dtype).t()
+        low = _thin_product(rows, a.to(x.dtype).t())
         out = _frozen_product(rows, weight, bias)
         # A small contiguous copy of B^T spares the large product a slow layout.
         out.addmm_(low, _scaled(b, scaling, x.dtype).t().contiguous())
@@ -134,7 +134,7 @@ class _LoRAProduct(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         x, low, weight, a, b = ctx.saved_tensors
         rows, d_out = x.reshape(-1, x.shape[-1]), d_out.reshape(-1, d_out.shape[-1])
-        d_low = d_out @ _scaled(b, ctx.scaling, x.dtype)
+        d_low = _thin_product(d_out, _scaled(b, ctx.scaling, x.dtype))
         d_x = d_a = d_b = None
         if ctx.needs_input_grad[0]:
             d_x = (d_out @ weight.to(x.dtype)).addmm_(d_low, a.to(x.dtype)).view(x.shape)
@@ -148,6 +148,15 @@ class _LoRAProduct(torch.autograd.Function):
 
 def _frozen_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
+
+
+def _thin_product(rows: Tensor, thin: Tensor) -> Tensor:
+    """`rows @ thin`, where `thin` has few columns.
+
+    In fp32, CPU libraries are up to three times faster with the thin factor on the left; in bf16
+    they are not.
+    """
+    return (thin.t() @ rows.t()).t() if rows.dtype == torch.float32 else rows @ thin
 
 
 def _scaled(b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:
