@@ -18,7 +18,7 @@ class TrainPlan(Options):
         8, ge=1, description="Rows per optimizer step, over all ranks and micro-batches."
     )
     micro_batch_tokens: int = Field(
-        4096, ge=1, description="Most tokens in one forward pass; a longer row goes alone."
+        2048, ge=1, description="Most tokens in one forward pass; a longer row goes alone."
     )
     layout: Literal["auto", "segments", "padded"] = Field(
         "auto", description="Rows laid end to end, or padded; auto takes segments where it can."

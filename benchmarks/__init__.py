@@ -1,0 +1,1 @@
+"""Side-by-side runs of lorafw against what a user would pick instead."""
