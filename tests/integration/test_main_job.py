@@ -52,7 +52,7 @@ def _check(folder: Path, shared: Path) -> None:
     ids = [1, 403, 407, 261, 378, 420, 300]
     ours = lorafw.load(folder).logits(ids)
     theirs = _plain_peft(folder / "adapter", shared / "models/stories260k-llama", ids)
-    assert torch.allclose(ours, theirs, atol=1e-5, rtol=0)
+    assert torch.allclose(ours, theirs, atol=1e-4, rtol=0)  # two ways to sum, logits up to 20
     assert not torch.allclose(lorafw.load(folder).logits(ids, adapter=False), theirs, atol=1e-2)
 
 
@@ -139,7 +139,7 @@ def test_a_merged_export_talks_in_plain_transformers(
     with torch.no_grad():
         theirs = merged(input_ids=torch.tensor([ids])).logits[0]
     assert torch.allclose(lorafw.load(result.folder).logits(ids), theirs, atol=1e-4, rtol=0)
-    assert torch.allclose(lorafw.load(result.exports["merged"]).logits(ids), theirs, atol=1e-5)
+    assert torch.allclose(lorafw.load(result.exports["merged"]).logits(ids), theirs, atol=1e-4)
 
 
 def test_one_rank_failing_ends_the_job_with_one_line(tmp_path: Path, shared: Path) -> None:
