@@ -5,16 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lorafw.contracts import TrainPlan
-from lorafw.testing.toys import toy_rows
-from lorafw.types import Encoded
-
-STEPS = 5
-ROWS, GLOBAL_BATCH = 13, 4
-"""Thirteen rows in batches of four: the last step of an epoch has one row, so one rank has none."""
-CLIP = 5.0
-"""Between the gradient norms of these steps: some are clipped and some are not."""
-SEED = 1
 ENGINES: dict[str, tuple[str, dict[str, Any]]] = {
     "ddp": ("ddp", {}),
     "accelerate": ("accelerate", {}),
@@ -53,24 +43,3 @@ class Case:
 
 SABOTAGE = [Case("ddp", "custom", "segments", 60, fault) for fault in ("mean", "unscaled")]
 CASES = [Case(engine, *cut) for engine in ENGINES for cut in _CUTS]
-
-
-def rows() -> list[Encoded]:
-    """Ragged rows."""
-    return toy_rows(ROWS, seed=5)
-
-
-def plan(budget: int) -> TrainPlan:
-    """AdamW at a fixed rate; eps as large as the tolerance needs where gradients are near zero."""
-    return TrainPlan(
-        epochs=2,
-        max_steps=STEPS,
-        global_batch_size=GLOBAL_BATCH,
-        micro_batch_tokens=budget,
-        learning_rate=1e-3,
-        schedule="constant",
-        warmup_ratio=0.0,
-        weight_decay=0.1,
-        eps=1e-6,
-        max_grad_norm=CLIP,
-    )

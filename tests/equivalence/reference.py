@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from tests.equivalence.cases import CLIP, GLOBAL_BATCH, ROWS, SEED, STEPS, plan, rows
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorafw.contracts._adapter_values import fresh_values
+from lorafw.testing.reference import global_batches
+from lorafw.testing.toy_training import CLIP, SEED, training_plan
 from lorafw.testing.toys import toy_llama
-from lorafw.training.batches import shuffled
 from lorafw.types import IGNORE_INDEX, Encoded
 
 RANK, ALPHA = 4, 16.0
@@ -41,7 +41,7 @@ def start_values(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
 def train() -> Trace:
     """Five AdamW steps on the toy model with LoRA on every linear of its layers."""
     model, parameters = _adapted_toy()
-    options = plan(1)
+    options = training_plan()
     optimizer = torch.optim.AdamW(
         parameters.values(),
         lr=options.learning_rate,
@@ -50,7 +50,7 @@ def train() -> Trace:
         weight_decay=options.weight_decay,
     )
     trace = Trace()
-    for batch in _global_batches():
+    for batch in global_batches():
         trace.losses.append(_backward(model, batch))
         trace.gradients.append(
             {n: p.grad.clone() for n, p in parameters.items() if p.grad is not None}
@@ -61,14 +61,6 @@ def train() -> Trace:
         optimizer.zero_grad()
     trace.parameters = {name: p.detach().clone() for name, p in parameters.items()}
     return trace
-
-
-def _global_batches() -> list[list[Encoded]]:
-    data, batches = rows(), []
-    for epoch in range(2):
-        order = [int(row) for row in shuffled(ROWS, SEED, epoch)]
-        batches += [order[i : i + GLOBAL_BATCH] for i in range(0, ROWS, GLOBAL_BATCH)]
-    return [[data[row] for row in batch] for batch in batches[:STEPS]]
 
 
 def _backward(model: Any, batch: list[Encoded]) -> float:

@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.equivalence import reference
-from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, STEPS, Case
+from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, Case
 from torch import Tensor
+
+from lorafw.testing.toy_training import STEPS
 
 RELATIVE, ABSOLUTE = 1e-5, 5e-6
 WORLDS = (1, 2)

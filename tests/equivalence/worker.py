@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, SEED, Case, plan, rows
+from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, Case
 from tests.equivalence.reference import RANK, Trace, start_values
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from lorafw.assembly.registry import Registry
 from lorafw.builtin.causal_lm import CausalLM
 from lorafw.contracts import Engine, EngineJob, StepOutcome, TrainingState, TrainJob, World
 from lorafw.models.transformers_bundle import TransformersBundle
+from lorafw.testing.toy_training import SEED, training_plan, training_rows
 from lorafw.testing.toys import ToyEncoder, toy_llama, toy_tokenizer
 from lorafw.training.engine_runner import EngineRunner
 from lorafw.training.engine_trainer import EngineTrainer
@@ -109,8 +110,8 @@ def run(case: Case) -> Trace:
         model=model,
         objective=CausalLM(chunk_rows=16),
         encoder=ToyEncoder(),
-        rows=rows(),
-        plan=plan(case.budget),
+        rows=training_rows(),
+        plan=training_plan(micro_batch_tokens=case.budget),
         layout=Layout(case.layout),
         seed=SEED,
         emit=lambda event, **payload: _note(trace, event, payload),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from lorafw.types import Layout
 _MASK = (1 << 64) - 1
 
 
+@functools.lru_cache(maxsize=2)
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """A permutation of range(count) that depends on (seed, epoch) alone.
 
@@ -21,7 +23,9 @@ def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """
     start = _mix(np.array([(seed * 0x9E3779B97F4A7C15 + epoch + 1) & _MASK], dtype=np.uint64))
     keys = _mix(np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start)
-    return np.argsort(keys, kind="stable")
+    order = np.argsort(keys, kind="stable")
+    order.flags.writeable = False  # every step of the epoch is handed this one
+    return order
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -96,13 +100,11 @@ class BatchPlan:
         return sorted(rows, key=lambda row: (-self.lengths[row], row))
 
     def _cut(self, rows: Sequence[int]) -> list[list[int]]:
-        """First fit, rows longest first: few micro-batches, rows of like length together."""
+        """Next fit, rows longest first: rows of like length together, time in step with rows."""
         batches: list[list[int]] = []
         for row in rows:
-            for batch in batches:
-                if self._cost([*batch, row]) <= self.budget:
-                    batch.append(row)
-                    break
+            if batches and self._cost([*batches[-1], row]) <= self.budget:
+                batches[-1].append(row)
             else:
                 batches.append([row])
         return batches

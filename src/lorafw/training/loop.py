@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +17,7 @@ from lorafw.training.checkpoint import Checkpoint, Checkpoints
 from lorafw.training.randomness import seed_step
 from lorafw.training.schedule import learning_rate
 from lorafw.training.stopping import StopFlag
-from lorafw.types import Batch
+from lorafw.types import Batch, Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Loop:
         began = time.perf_counter()
         seed_step(self._job.seed, step, self._world.rank)
         micro = self._batches.step(step, self._world.rank, self._world.world_size)
-        batches = list(self._collate(micro))
+        batches = list(_collated(self._job, self._job.rows, micro, self._world.device))
         totals = self._totals(batches, micro)
         if totals.stop:
             return False
@@ -84,13 +84,6 @@ class Loop:
         outcome = self._update(step, loss, rate)
         self._record(step, loss, rate, outcome, totals.tokens, time.perf_counter() - began)
         return True
-
-    def _collate(self, micro: list[MicroBatch]) -> Iterator[Batch]:
-        job = self._job
-        for part in micro:
-            rows = [job.rows[row] for row in part.rows]
-            batch = job.encoder.collate(rows, job.layout, job.model.bundle.pad_id)
-            yield (batch.without_targets() if part.filler else batch).to(self._world.device)
 
     def _totals(self, batches: list[Batch], micro: list[MicroBatch]) -> StepTotals:
         """Counts over all ranks; the wish to stop travels in the same all-reduce."""
@@ -171,9 +164,8 @@ class Loop:
 
     @staticmethod
     def _numel(parameter: torch.Tensor) -> int:
-        return int(
-            getattr(parameter, "ds_numel", parameter.numel())
-        )  # ZeRO-3 empties partitioned ones
+        # ZeRO-3 empties what it has partitioned, and notes the size.
+        return int(getattr(parameter, "ds_numel", parameter.numel()))
 
     def _finish(self, after: Mapping[str, float], *, stopped: bool) -> FitResult:
         done = self._progress
@@ -206,14 +198,23 @@ def evaluate(job: TrainJob, engine: Engine) -> Mapping[str, float]:
         return {}
     lengths = [len(row.input_ids) for row in job.eval_rows]
     plan = BatchPlan(lengths, len(lengths), job.plan.micro_batch_tokens, job.layout, job.seed)
-    sums = torch.zeros(len(job.objective.sums), dtype=torch.float64, device=engine.world.device)
+    world, names = engine.world, job.objective.sums
+    parts = plan.sweep(world.rank, world.world_size)
+    sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
     job.model.train(mode=False)
     with torch.no_grad():
-        for part in plan.sweep(engine.world.rank, engine.world.world_size):
-            rows = [job.eval_rows[row] for row in part.rows]
-            batch = job.encoder.collate(rows, job.layout, job.model.bundle.pad_id)
-            batch = batch.without_targets() if part.filler else batch
-            sums += engine.forward(batch.to(engine.world.device), None)
+        for batch in _collated(job, job.eval_rows, parts, world.device):
+            sums += engine.forward(batch, None)
     job.model.train(mode=True)
     totals = engine.all_reduce_sum(sums).tolist()
-    return job.objective.summarise(dict(zip(job.objective.sums, totals, strict=True)))
+    return job.objective.summarise(dict(zip(names, totals, strict=True)))
+
+
+def _collated(
+    job: TrainJob, rows: Sequence[Encoded], parts: Iterable[MicroBatch], device: torch.device
+) -> Iterator[Batch]:
+    """Micro-batches as tensors; a filler has nothing to train."""
+    for part in parts:
+        chosen = [rows[row] for row in part.rows]
+        batch = job.encoder.collate(chosen, job.layout, job.model.bundle.pad_id)
+        yield (batch.without_targets() if part.filler else batch).to(device)
