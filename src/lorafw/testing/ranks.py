@@ -50,7 +50,7 @@ def train_on_ranks(
         timeout=60 * _MINUTES,
         check=False,
     )
-    assert done.returncode == 0, f"a rank failed:\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, f"a rank failed:\n{done.stderr[:8000]}"
     values = load_file(output)
     losses: list[float] = values.pop("losses").tolist()
     return values, losses

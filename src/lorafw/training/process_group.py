@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import os
 from datetime import timedelta
@@ -50,11 +51,20 @@ def join(*, timeout_minutes: float, alone: bool = False) -> World:
 
 def _join(backend: str, timeout: timedelta) -> None:
     """Every group of this process speaks under a prefix of its own: addresses must not be stale."""
+    _import_what_would_keep_the_group()
     store, rank, world_size = _meeting_place()
     prefixed = PrefixStore(f"lorafw/{next(_groups)}", store)
     dist.init_process_group(
         backend, store=prefixed, rank=rank, world_size=world_size, timeout=timeout
     )
+
+
+def _import_what_would_keep_the_group() -> None:
+    """Functions of torch.distributed.nn take the group they are born under as default argument.
+
+    DistributedDataParallel imports them, and such a group would outlive `leave`.
+    """
+    import torch.distributed.nn  # noqa: F401
 
 
 @functools.cache
@@ -64,6 +74,12 @@ def _meeting_place() -> Any:
 
 
 def leave() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one, and end its threads.
+
+    A thread of gloo that drops its last tensor while the interpreter shuts down aborts the
+    process (pytorch issue 190489), so the group must be gone before. Wrappers that hold it are
+    in reference cycles.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+    gc.collect()

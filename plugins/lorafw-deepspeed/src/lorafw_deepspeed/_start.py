@@ -6,11 +6,13 @@ import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from lorafw.contracts import World
-from lorafw.training.process_group import join
+from lorafw.training.process_group import join, leave
 
 
 def start(*, timeout_minutes: float) -> World:
@@ -19,13 +21,10 @@ def start(*, timeout_minutes: float) -> World:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     # DeepSpeed 0.19 calls collectives by names that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
+    deepspeed = _imported()  # before there is a group: its default arguments would keep the group
     world = join(timeout_minutes=timeout_minutes, alone=True)
     os.environ.setdefault("LOCAL_RANK", str(world.device.index or 0))  # read at every turn
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import deepspeed
-
-        _forgo_shared_memory_operator(deepspeed)
+    with _quiet():
         backend = torch.distributed.get_backend()
         deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     return world
@@ -37,15 +36,31 @@ def stop() -> None:
 
     if deepspeed.comm.is_initialized():
         deepspeed.comm.destroy_process_group()
+    leave()
     if "RANK" not in os.environ:  # no launcher: it is ours, and would mislead the next library
         os.environ.pop("LOCAL_RANK", None)
 
 
-def _forgo_shared_memory_operator(deepspeed: object) -> None:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """DeepSpeed tells what it found on this machine, and warns of what it does not need."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _imported() -> Any:
+    with _quiet():
+        import deepspeed
+    _forgo_shared_memory_operator(deepspeed)
+    return deepspeed
+
+
+def _forgo_shared_memory_operator(deepspeed: Any) -> None:
     """Tell DeepSpeed that its CPU all-reduce operator does not fit this machine.
 
     It would be compiled at first start, which takes a C++ compiler and half a minute, and only
     DeepSpeed's inference calls it.
     """
-    table = deepspeed.ops.__compatible_ops__  # type: ignore[attr-defined]
+    table = deepspeed.ops.__compatible_ops__
     table["deepspeed_shm_comm"] = False

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lorafw.contracts import EngineJob, StepOutcome, TrainingState, World
 from lorafw_deepspeed._engine import DeepSpeedEngine
-from lorafw_deepspeed._partitions import MOMENTS, materialise, step_of
+from lorafw_deepspeed._partitions import MOMENTS, forget, materialise, step_of
 
 
 class ZeroEngine(DeepSpeedEngine):
@@ -81,3 +81,8 @@ class ZeroEngine(DeepSpeedEngine):
             torch.no_grad(),
         ):
             yield
+
+    def close(self) -> None:
+        """Leave nothing of this module in DeepSpeed's own lists."""
+        super().close()
+        forget(self._job.module)
