@@ -25,6 +25,7 @@ class Task(StrEnum):
     """What a model is asked to do with a row."""
 
     CAUSAL_LM = "causal-lm"
+    CLASSIFICATION = "classification"
 
 
 class Layout(StrEnum):
@@ -71,17 +72,66 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class PromptExample(Example):
-    """A prompt and the response to be learned."""
+    """A prompt and the response to be learned.
+
+    Attributes:
+        prompt: the question or instruction.
+        response: what is learned; empty where there is nothing to learn.
+        input: what the instruction is about, where a data set keeps it apart (Alpaca, Dolly).
+    """
 
     prompt: str
     response: str
+    input: str = ""
+
+    @property
+    def whole_prompt(self) -> str:
+        """The prompt and, behind a blank line, its input where there is one."""
+        return f"{self.prompt}\n\n{self.input}" if self.input else self.prompt
 
 
 @dataclass(frozen=True, slots=True)
 class ChatExample(Example):
-    """A conversation; the assistant's turns are learned unless a message says otherwise."""
+    """A conversation; the assistant's turns are learned unless a message says otherwise.
+
+    Attributes:
+        messages: the turns, in order.
+        tools: JSON text of a list of functions the assistant may call (JSON Schema), or nothing.
+    """
 
     messages: tuple[Message, ...]
+    tools: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextExample(Example):
+    """Plain text, all of it learned."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledExample(Example):
+    """A text, or a pair of texts, and the class it belongs to.
+
+    Attributes:
+        text: the text, or the first of two.
+        text_pair: the second text, or None.
+        label: index of the class in the data set's `labels`.
+    """
+
+    text: str
+    text_pair: str | None
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceExample(Example):
+    """A conversation and two ways to go on, one preferred to the other."""
+
+    messages: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +141,8 @@ class Encoded:
     Attributes:
         input_ids: token ids, in order.
         labels: one per token: the token itself where it is trained, `IGNORE_INDEX` elsewhere.
-            The shift by one happens when rows are collated into a batch.
+            The shift by one happens when rows are collated into a batch. For classification
+            one number: the class.
         cut: how many tokens truncation removed.
     """
 
@@ -101,8 +152,10 @@ class Encoded:
 
     @property
     def targets(self) -> int:
-        """How many predictions are trained; the first token of a row has none."""
+        """How many predictions are trained: the class, or else tokens but the first of the row."""
         predicted = len(self.labels) - self.labels.count(IGNORE_INDEX)
+        if len(self.labels) != len(self.input_ids):
+            return predicted
         return predicted - sum(label != IGNORE_INDEX for label in self.labels[:1])
 
 
@@ -115,7 +168,8 @@ class Batch:
             and `cu_seqlens` of shape [rows + 1] (int32); for `Layout.PADDED`, `input_ids` and
             `attention_mask` of shape [rows, length] (int64).
         labels: the token each position predicts (already shifted), `IGNORE_INDEX` where nothing
-            is trained; shape of `input_ids`, int64.
+            is trained; shape of `input_ids`, int64. For classification the class of each row,
+            shape [rows].
     """
 
     inputs: Mapping[str, Tensor]
@@ -143,6 +197,8 @@ class AdapterSpec:
         targets: full names of the adapted modules in the base model.
         dropout: probability applied to the input of A while training.
         use_rslora: scale by alpha / sqrt(r) (arXiv:2312.03732) instead.
+        trained: full names of modules of the base that are trained whole, such as a classifier's
+            head.
     """
 
     rank: int
@@ -152,6 +208,7 @@ class AdapterSpec:
     use_rslora: bool = False
     rank_pattern: Mapping[str, int] = field(default_factory=dict)
     alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
 
     def rank_of(self, module: str) -> int:
         """The rank of one module."""
@@ -169,7 +226,8 @@ class AdapterState:
     """An adapter apart from any model: its spec and its fp32 tensors under canonical names.
 
     A canonical name is the base module's name with `.lora_A.weight` ([r, in]) or
-    `.lora_B.weight` ([out, r]) behind it.
+    `.lora_B.weight` ([out, r]) behind it; tensors of a module that is trained whole have the base's
+    own names.
     """
 
     spec: AdapterSpec

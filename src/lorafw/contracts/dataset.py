@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from lorafw.contracts.component import Component
+from lorafw.errors import DataError
 from lorafw.types import Example, Split
 
 
@@ -25,6 +27,11 @@ class DatasetAdapter(Component, ABC):
             DataError: the source cannot be read.
         """
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes that `LabeledExample.label` counts; empty for other rows."""
+        return ()
+
     @abstractmethod
     def load(self, split: Split) -> Sequence[Example]:
         """All rows of a split; an empty sequence when the source has no such split.
@@ -32,3 +39,26 @@ class DatasetAdapter(Component, ABC):
         Raises:
             DataError: a row is malformed; the message names file and line.
         """
+
+    def faults(self) -> Iterator[DataError]:
+        """Every fault of the whole source, each with its file and line.
+
+        Unlike `load` it goes on behind a fault where it can. Unless a dataset knows better, the
+        one error that `load` ends with.
+        """
+        try:
+            for split in Split:
+                self.load(split)
+        except DataError as error:
+            yield error
+
+    def notices(self) -> Sequence[str]:
+        """What the user should know of how rows were read; may read the whole source again."""
+        return ()
+
+    def origins(self) -> Sequence[Path]:
+        """The files the rows come from; empty where they are not known.
+
+        Rows are the same as long as the options and the bytes of these files are.
+        """
+        return ()

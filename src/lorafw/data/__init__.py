@@ -1,1 +1,1 @@
-"""Rows to token ids: fields, splits, encoding."""
+"""From files to token ids: rows, their rendering, whole splits encoded and kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lorafw.contracts import DatasetAdapter
 from lorafw.testing.component import ComponentContract, options_of
 from lorafw.testing.promise import NotPromised, refused
-from lorafw.types import Split
+from lorafw.types import LabeledExample, Split
 
 
 class DatasetContract(ComponentContract, kind="dataset"):
@@ -28,6 +28,23 @@ class DatasetContract(ComponentContract, kind="dataset"):
         trained = {repr(row) for row in dataset.load(Split.TRAIN)}
         shared = [row for row in dataset.load(Split.EVAL) if repr(row) in trained]
         assert not shared, f"{len(shared)} rows are in both splits, first {shared[:1]}"
+
+    def test_labels_name_the_class_of_every_row(self, dataset: DatasetAdapter) -> None:
+        rows = [row for split in Split for row in dataset.load(split)]
+        numbers = {row.label for row in rows if isinstance(row, LabeledExample)}
+        names = dataset.labels
+        assert bool(names) == bool(numbers), f"labels is {names}, and rows count {numbers}"
+        assert len(set(names)) == len(names), f"labels names a class twice: {names}"
+        beyond = sorted(number for number in numbers if not 0 <= number < len(names))
+        assert not beyond, f"labels names {len(names)} classes, but rows count {beyond}"
+
+    def test_a_whole_source_has_no_faults(self, dataset: DatasetAdapter) -> None:
+        found = [str(fault) for fault in dataset.faults()]
+        assert not found, f"load reads every row, but faults finds {found[:3]}"
+
+    def test_its_origins_are_files(self, dataset: DatasetAdapter) -> None:
+        missing = [str(path) for path in dataset.origins() if not path.is_file()]
+        assert not missing, f"no file: {', '.join(missing)}"
 
     def test_a_missing_file_is_named(self, dataset: DatasetAdapter) -> None:
         if getattr(dataset, "path", None) is None:

@@ -10,7 +10,7 @@ import pytest
 
 from lorafw.builtin.jsonl import Jsonl
 from lorafw.errors import ConfigError, DataError
-from lorafw.types import ChatExample, Message, PromptExample, Split
+from lorafw.types import ChatExample, Message, PreferenceExample, PromptExample, Split
 
 PAIR = '{"prompt": "Who?", "response": "Me."}'
 TURNS = '{"messages": [{"role": "user", "content": "Who?"}]}'
@@ -80,7 +80,8 @@ def test_a_json_file_may_hold_lines(tmp_path: Path) -> None:
         (f"{PAIR}\n\n[1, 2]", 3, r"holds \[1, 2\], not an object"),
         (f"{PAIR}\n{TURNS}", 2, "ChatExample, unlike the first row, a PromptExample"),
         (f'{PAIR}\n{{"prompt": 1, "response": "x"}}', 2, "field 'prompt' must be text"),
-        (f'{PAIR}\n{{"text": "x"}}', 2, "its fields are 'text'"),
+        (f'{PAIR}\n{{"texts": "x"}}', 2, "its fields are 'texts'"),
+        (f'{PAIR}\n{{"text": "x"}}', 2, "TextExample, unlike the first row"),
         (f"{PAIR}\n".encode() + b'{"prompt": "\xff", "response": "x"}', 2, "not valid UTF-8"),
         (f'{PAIR}\n{{"prompt": "\\ud800", "response": "x"}}', 2, "not valid Unicode"),
         (f'{PAIR}\n{{"prompt": {"1" * 5000}}}', 2, "not JSON that can be read"),
@@ -192,7 +193,7 @@ def test_held_out_rows_of_another_kind_are_an_error(tmp_path: Path) -> None:
 
 def test_the_same_file_twice_leaves_nothing_to_train(tmp_path: Path) -> None:
     path = written(tmp_path, PAIR)
-    with pytest.raises(DataError, match="Leave eval_path out"):
+    with pytest.raises(DataError, match="none is left to train on"):
         Jsonl(path=path, eval_path=path).load(Split.TRAIN)
 
 
@@ -211,8 +212,25 @@ def test_real_files_are_read_whole(shared: Path, name: str, kind: type, count: i
     assert len(dataset.load(Split.TRAIN)) + len(dataset.load(Split.EVAL)) == count
 
 
-def test_tools_are_not_dropped_unnoticed(shared: Path) -> None:
+def test_tools_are_carried_along(shared: Path) -> None:
     path = shared / "data/toolcall/glaive_toolcall_en_demo.json"
-    with pytest.raises(DataError, match="'tools', which would be left out"):
-        all_rows(path)
-    assert len(all_rows(path, fields={"messages": "conversations"})) == 300
+    given = [row["tools"] for row in json.loads(path.read_text(encoding="utf-8"))]
+    found = all_rows(path)
+    assert [json.loads(row.tools or "[]") for row in found] == [json.loads(t) for t in given]
+    without = all_rows(path, fields={"messages": "conversations"})
+    assert {row.tools for row in without} == {""}
+    assert [row.messages for row in without] == [row.messages for row in found]
+
+
+def test_preferences_are_read(shared: Path) -> None:
+    first, *others = all_rows(shared / "data/preference/dpo_en_demo.json")
+    assert len(others) == 299
+    assert isinstance(first, PreferenceExample)
+    assert [turn.role for turn in first.messages] == ["user"]
+    assert [turn.role for turn in (*first.chosen, *first.rejected)] == ["assistant"] * 2
+    assert first.chosen != first.rejected
+
+
+def test_answers_marked_as_unwanted_are_not_trained_on(shared: Path) -> None:
+    with pytest.raises(DataError, match="'label', which would be left out"):
+        all_rows(shared / "data/preference/kto_en_demo.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from lorafw.contracts import DatasetAdapter
 from lorafw.errors import DataError
-from lorafw.types import ChatExample, Example, PromptExample, Split
+from lorafw.types import ChatExample, Example, LabeledExample, PromptExample, Split
 
 
 class Lines(DatasetAdapter):
@@ -60,6 +60,42 @@ class Mistaken(Lines):
     @property
     def produces(self) -> type[Example]:
         return ChatExample
+
+
+class Unnamed(Lines):
+    """Counts a class that has no name."""
+
+    breaks = ("labels name the class of every row",)
+
+    @property
+    def produces(self) -> type[Example]:
+        return LabeledExample
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ("no", "yes")
+
+    def load(self, split: Split) -> Sequence[Example]:
+        rows = super().load(split)
+        return [LabeledExample(repr(row), None, at % 3) for at, row in enumerate(rows)]
+
+
+class Complaining(Lines):
+    """Finds faults that keep nobody from loading."""
+
+    breaks = ("a whole source has no faults",)
+
+    def faults(self) -> Iterator[DataError]:
+        yield DataError("is dull.", where=f"{self.path}:1")
+
+
+class Rootless(Lines):
+    """Comes from a file that is not there."""
+
+    breaks = ("its origins are files",)
+
+    def origins(self) -> Sequence[Path]:
+        return (self.path.with_name("elsewhere.txt"),)
 
 
 class Silent(Lines):

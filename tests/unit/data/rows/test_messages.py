@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorafw.data.messages import SPEAKERS, read_messages
+from lorafw.data.rows.messages import SPEAKERS, read_messages
 from lorafw.errors import DataError
 from lorafw.types import Message
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorafw.data.split import content_hash, lowest, split_by_content
+from lorafw.data.rows.split import content_hash, lowest, split_by_content
 from lorafw.types import ChatExample, Example, Message, PromptExample
 
 FRACTION = 0.4
@@ -82,3 +82,17 @@ def test_the_hash_knows_kinds_and_fields_apart() -> None:
 def test_the_hash_never_changes() -> None:
     # A changed hash would move rows of every user's data set from one side to the other.
     assert content_hash(PromptExample("Who are you?", "我是")) == 18193451046516519084
+    turns = (Message("user", "Who?"), Message("assistant", "Me.", train=True))
+    assert content_hash(ChatExample(turns)) == 2384623860726267673
+
+
+def test_a_field_added_later_changes_the_hash_only_where_it_says_something() -> None:
+    @dataclass(frozen=True, slots=True)
+    class PromptExample2(PromptExample):
+        later: str = ""
+
+    PromptExample2.__name__ = PromptExample.__name__
+    plain = content_hash(PromptExample("q", "r"))
+    assert content_hash(PromptExample2("q", "r")) == plain
+    assert content_hash(PromptExample2("q", "r", later="x")) != plain
+    assert content_hash(PromptExample("q", "r", input="x")) != plain

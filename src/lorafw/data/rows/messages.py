@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lorafw.data.text import checked_text
+from lorafw.data.rows.text import checked_text, listed
 from lorafw.errors import DataError, did_you_mean
 from lorafw.types import Message
 
@@ -22,6 +23,8 @@ SPEAKERS = {
     "tool": "tool",
 }
 """ShareGPT's names of who speaks, as the roles chat templates know."""
+UNREAD = ("tool_calls", "function_call", "reasoning_content")
+"""Parts of a turn that every chat template writes in its own way, so no text can stand in."""
 
 
 def read_messages(value: Any, where: str) -> tuple[Message, ...]:
@@ -42,19 +45,63 @@ def read_messages(value: Any, where: str) -> tuple[Message, ...]:
     return tuple(_read_message(turn, f"{where}[{at}]") for at, turn in enumerate(value))
 
 
+def read_reply(value: Any, where: str) -> tuple[Message, ...]:
+    """An answer written as text, as one message or as a list of messages.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    if isinstance(value, str):
+        return (Message("assistant", checked_text(value, f"field '{where}'")),)
+    return (
+        (_read_message(value, where),) if isinstance(value, dict) else read_messages(value, where)
+    )
+
+
+def without_common_start(
+    replies: Sequence[tuple[Message, ...]],
+) -> tuple[tuple[Message, ...], list[tuple[Message, ...]]]:
+    """The turns that all replies begin with, and what each says behind them."""
+    shared = 0
+    for turns in zip(*replies, strict=False):
+        if any(turn != turns[0] for turn in turns):
+            break
+        shared += 1
+    return replies[0][:shared], [reply[shared:] for reply in replies]
+
+
+def read_tools(value: Any, where: str) -> str:
+    """A list of functions, given as such or as JSON text, as JSON text; empty if there are none.
+
+    Raises:
+        DataError: it is not a list of objects.
+    """
+    if value is None or value == "":
+        return ""
+    try:
+        tools = json.loads(checked_text(value, where)) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        raise DataError(f"{where} is not JSON.") from None
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise DataError(f"{where} must hold objects, each a function's description.")
+    return json.dumps(tools, ensure_ascii=False) if tools else ""
+
+
 def _read_message(turn: Any, where: str) -> Message:
     if not isinstance(turn, dict):
         raise DataError(f"{where} must be an object such as {{role, content}}.")
-    if turn.get("tool_calls"):
-        raise DataError(f"{where} has 'tool_calls', which cannot be trained on yet.")
+    for name in UNREAD:
+        if turn.get(name):
+            mend = "Write it into 'content' as the model's chat template does."
+            raise DataError(f"{where} has '{name}', which would be left out.", mend=mend)
     if "role" in turn and "content" in turn:
         role = checked_text(turn["role"], f"{where}.role")
         return Message(role, checked_text(turn["content"], f"{where}.content"), _train(turn, where))
     if "from" in turn and "value" in turn:
         role = _role(checked_text(turn["from"], f"{where}.from"), where)
         return Message(role, checked_text(turn["value"], f"{where}.value"), _train(turn, where))
-    names = ", ".join(f"'{name}'" for name in turn) or "none"
-    raise DataError(f"{where} needs 'role' and 'content', or 'from' and 'value'; it has {names}.")
+    found = listed(turn)
+    raise DataError(f"{where} needs 'role' and 'content', or 'from' and 'value'; it has {found}.")
 
 
 def _role(speaker: str, where: str) -> str:

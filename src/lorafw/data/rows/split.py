@@ -7,18 +7,34 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from lorafw.types import Example
 
 _HASH_BITS = 64
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), default=dataclasses.asdict
+).encode
 
 
 def content_hash(example: Example) -> int:
-    """A number below 2**64 that depends on nothing but the example's kind and content."""
-    content = [type(example).__name__, dataclasses.asdict(example)]
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical.encode()).digest()
+    """A number below 2**64 that depends on nothing but the example's kind and content.
+
+    A field that holds its default is left out, so that fields added later move no row.
+    """
+    said = {
+        name: value
+        for name, default in _defaults(type(example))  # type: ignore[arg-type] # a class has a hash
+        if (value := getattr(example, name)) != default
+    }
+    digest = hashlib.sha256(_CANONICAL([type(example).__name__, said]).encode()).digest()
     return int.from_bytes(digest[: _HASH_BITS // 8], "big")
+
+
+@cache
+def _defaults(kind: type[Example]) -> list[tuple[str, Any]]:
+    return [(field.name, field.default) for field in dataclasses.fields(kind)]
 
 
 def split_by_content(
@@ -36,6 +52,8 @@ def split_by_content(
         fraction: expected share of held-out rows, 0 to 1.
         limit: most held-out rows.
     """
+    if not fraction or not limit:
+        return list(examples), []
     hashes = [content_hash(example) for example in examples]
     held_out = _held_out(hashes, fraction, limit)
     sides: tuple[list[Example], list[Example]] = ([], [])

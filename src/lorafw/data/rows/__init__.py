@@ -1,0 +1,1 @@
+"""From files to typed examples: fields, kinds of rows, splits."""

@@ -1,0 +1,1 @@
+"""Files of rows, each format with a reader of its own."""
