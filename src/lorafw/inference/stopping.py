@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lorafw.types import PromptExample
+from lorafw.types import IGNORE_INDEX, PromptExample
 
 if TYPE_CHECKING:
     from lorafw.contracts.encoder import Encoder
@@ -21,10 +21,11 @@ def stop_ids(bundle: ModelBundle, encoder: Encoder) -> tuple[int, ...]:
 
 
 def _end_mark(bundle: ModelBundle, encoder: Encoder) -> int | None:
-    """The special token that ends a trained row, such as a chat template's end of turn."""
+    """The special token that ends what a trained row teaches, such as a template's end of turn."""
     if PromptExample not in encoder.accepts:
         return None
     row = encoder.encode(PromptExample("a", "a"), bundle.tokenizer)
-    last = row.input_ids[-1] if row else None
-    special = last is not None and not bundle.tokenizer.decode([last], skip_special_tokens=True)
-    return last if special else None
+    trained = [label for label in row.labels if label != IGNORE_INDEX] if row else []
+    decode = bundle.tokenizer.decode
+    special = [token for token in trained if not decode([token], skip_special_tokens=True)]
+    return special[-1] if special else None

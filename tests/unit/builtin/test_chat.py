@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,26 @@ def test_a_template_may_refuse_a_conversation(plain_tokenizer: Any) -> None:
     strict = "{{ raise_exception('roles must alternate') }}"
     with pytest.raises(DataError, match="refuses a conversation: roles must alternate"):
         Chat(template=strict).encode(chat("q", "a"), plain_tokenizer)
+
+
+def test_a_conversations_tools_are_the_templates_to_write(chat_tokenizer: Any) -> None:
+    listing = "{% for tool in tools or () %}{{ tool.name }}\n{% endfor %}" + ALPACA
+    example = replace(chat("q", "a"), tools='[{"name": "weather"}]')
+    asked = Chat(template=listing).prompt(example, chat_tokenizer)
+    assert chat_tokenizer.decode(asked.input_ids).startswith("weather\n### user:\nq")
+    with pytest.raises(DataError, match="no place for a conversation's tools"):
+        Chat(template=ALPACA).encode(example, chat_tokenizer)
+
+
+def test_what_calls_for_the_answer_survives_a_cut_on_either_side(chat_tokenizer: Any) -> None:
+    example = chat("seven small birds " * 30, "sold")
+    for side in ("left", "right"):
+        encoder = Chat.from_mapping(
+            {"template": ALPACA, "max_length": 60, "truncate": side}, where="encoder"
+        )
+        text = chat_tokenizer.decode(encoder.prompt(example, chat_tokenizer).input_ids)
+        assert text.endswith("\n\n### assistant:\n")
+        assert text.startswith("### user:\nseven small") == (side == "right")
 
 
 def test_the_encoders_own_template_options_are_refused() -> None:

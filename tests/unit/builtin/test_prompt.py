@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorafw.builtin.prompt import Prompt
-from lorafw.data.tokens import opening_ids
+from lorafw.data.rendering.tokens import opening_ids
 from lorafw.errors import CompositionError, ModelError
 from lorafw.types import IGNORE_INDEX, ChatExample, Encoded, Message, PromptExample
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from lorafw.builtin.prompt import Prompt
-from lorafw.types import Batch, Encoded, Example, Layout, Tokenizer
+from lorafw.types import Batch, Encoded, Example, Layout, PromptExample, Tokenizer
 
 
 class LosesEnd(Prompt):
@@ -28,6 +28,7 @@ class Endless(Prompt):
     breaks: ClassVar[tuple[str, ...]] = (
         "the end of sequence token is trained",
         "truncation keeps the end and part of the answer",
+        "what is trained reads as the response between the affixes",
     )
 
     def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
@@ -42,6 +43,7 @@ class Shifting(Prompt):
         "every label is its own token or ignored",
         "the end of sequence token is trained",
         "truncation keeps the end and part of the answer",
+        "what is trained reads as the response between the affixes",
     )
 
     def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
@@ -52,7 +54,11 @@ class Shifting(Prompt):
 class Unprompted(Prompt):
     """Asks the model with one token more than it was trained with."""
 
-    breaks: ClassVar[tuple[str, ...]] = ("the prompt is a prefix of the training row",)
+    breaks: ClassVar[tuple[str, ...]] = (
+        "the prompt is a prefix of the training row",
+        "what is trained reads as the response between the affixes",
+        "prompt and response obey limits of their own",
+    )
 
     def prompt(self, example: Example, tokenizer: Tokenizer) -> Encoded:
         given = super().prompt(example, tokenizer)
@@ -72,7 +78,10 @@ class Parroting(Prompt):
 class Uncut(Prompt):
     """Takes no notice of max_length."""
 
-    breaks: ClassVar[tuple[str, ...]] = ("truncation obeys max length and says what it cut",)
+    breaks: ClassVar[tuple[str, ...]] = (
+        "truncation obeys max length and says what it cut",
+        "prompt and response obey limits of their own",
+    )
 
     def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
         return Prompt().encode(example, tokenizer)
@@ -88,11 +97,73 @@ class Idle(Prompt):
         "there is something to train",
         "the end of sequence token is trained",
         "truncation keeps the end and part of the answer",
+        "what is trained reads as the response between the affixes",
     )
 
     def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
         row = super().encode(example, tokenizer)
         return row and replace(row, labels=[-100] * len(row.labels))
+
+
+class Early(Prompt):
+    """Trains the last token of the prompt: a mask that is one token off."""
+
+    breaks: ClassVar[tuple[str, ...]] = (
+        "what is trained reads as the response between the affixes",
+    )
+
+    def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
+        row = super().encode(example, tokenizer)
+        if row is None:
+            return None
+        at = row.labels.count(-100) - 1
+        labels = [*row.labels[:at], row.input_ids[at], *row.labels[at + 1 :]]
+        return replace(row, labels=labels)
+
+
+class Late(Prompt):
+    """Leaves the first token of the answer untrained: a mask that is one token off."""
+
+    breaks: ClassVar[tuple[str, ...]] = (
+        "what is trained reads as the response between the affixes",
+    )
+
+    def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
+        row = super().encode(example, tokenizer)
+        if row is None:
+            return None
+        at = row.labels.count(-100)
+        return replace(row, labels=[*row.labels[:at], -100, *row.labels[at + 1 :]])
+
+
+class Stuttering(Prompt):
+    """Writes BOS before a row that has one."""
+
+    breaks: ClassVar[tuple[str, ...]] = ("bos stands in front at most once",)
+
+    def prompt(self, example: Example, tokenizer: Tokenizer) -> Encoded:
+        return _stuttered(super().prompt(example, tokenizer))
+
+    def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
+        row = super().encode(example, tokenizer)
+        return row and _stuttered(row)
+
+
+def _stuttered(row: Encoded) -> Encoded:
+    if row.cut or len(row.input_ids) > 20:
+        return row
+    return replace(row, input_ids=[1, *row.input_ids], labels=[-100, *row.labels])
+
+
+class Hollow(Prompt):
+    """Keeps rows whose response is empty: they teach nothing but to stop."""
+
+    breaks: ClassVar[tuple[str, ...]] = ("a row with nothing to train is none",)
+
+    def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
+        assert isinstance(example, PromptExample)
+        row = super().encode(example, tokenizer)
+        return row or super().encode(replace(example, response="a"), tokenizer)
 
 
 class Running(Prompt):

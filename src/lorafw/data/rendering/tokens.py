@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+from lorafw.data.rendering.backend import plain_backend
 from lorafw.errors import ModelError
 from lorafw.types import Tokenizer
 
@@ -14,7 +16,11 @@ _ANCHORS = ("\n", "a")
 
 def text_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     """Token ids of a text at the beginning of a row, without special tokens around it."""
-    return tokenizer.encode(text, add_special_tokens=False)
+    backend = plain_backend(tokenizer)
+    if backend is None:
+        return tokenizer.encode(text, add_special_tokens=False)
+    ids: list[int] = backend.encode_batch_fast([text], add_special_tokens=False)[0].ids
+    return ids
 
 
 def continuation_ids(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -55,6 +61,16 @@ def eos_id(tokenizer: Tokenizer) -> int:
             mend="Set eos_token in tokenizer_config.json.",
         )
     return tokenizer.eos_token_id
+
+
+@lru_cache(maxsize=64)
+def mark_id(tokenizer: Tokenizer, text: str) -> int | None:
+    """The id of a special token, such as `[gMASK]`; None where the tokenizer has no such token."""
+    vocabulary: Any = tokenizer
+    found = vocabulary.convert_tokens_to_ids(text)
+    if found is None or vocabulary.convert_ids_to_tokens(found) != text:
+        return None
+    return int(found)
 
 
 @lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from lorafw.errors import ConfigError, DataError
 from lorafw.types import Message, Tokenizer
 
 KEY = "encoder.template"
-RESERVED = ("conversation", "tokenize", "add_generation_prompt", "chat_template")
+RESERVED = ("conversation", "tokenize", "add_generation_prompt", "chat_template", "tools")
 """Options of `apply_chat_template` that are not for the user to set."""
 
 
@@ -25,20 +26,25 @@ class Template:
         name: what the template is called in errors.
         text: Jinja.
         options: variables the template knows beside the messages.
+        tools: functions the assistant may call, as JSON Schema; the template's variable `tools`.
     """
 
     tokenizer: Tokenizer
     name: str
     text: str | None
     options: Mapping[str, Any]
+    tools: Sequence[Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
-        if self.text is None and not self.tokenizer.chat_template:
+        text = self.text or self.tokenizer.chat_template
+        if not text:
             raise ConfigError(
                 "the tokenizer has no chat template.",
                 where=KEY,
                 mend="Set encoder.template, or use encoder prompt: -o encoder.use=prompt.",
             )
+        if self.tools and "tools" not in str(text):
+            raise no_place_for_tools(self.name)
 
     def __call__(self, messages: Sequence[Message], *, awaiting: bool) -> str:
         """The text; with `awaiting`, what calls for the assistant's answer stands behind it.
@@ -60,6 +66,32 @@ class Template:
             tokenize=False,
             add_generation_prompt=awaiting,
             chat_template=self.text,
+            tools=self.tools,
             **self.options,
         )
         return str(rendered)
+
+
+def no_place_for_tools(name: str) -> DataError:
+    """The error of a template that would leave a conversation's tools out."""
+    return DataError(
+        f"{name} has no place for a conversation's tools.",
+        mend="Take a template that writes them: encoder.template.",
+    )
+
+
+def read_tools(text: str) -> list[dict[str, Any]] | None:
+    """The functions a conversation's JSON text lists; None where it lists none.
+
+    Raises:
+        DataError: it is not a list of objects.
+    """
+    if not text.strip():
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"a conversation's tools are not JSON: {error}.") from None
+    if not isinstance(found, list) or not all(isinstance(tool, dict) for tool in found):
+        raise DataError("a conversation's tools must be a list of objects.")
+    return found or None

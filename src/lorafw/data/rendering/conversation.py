@@ -36,16 +36,20 @@ class Piece:
     Attributes:
         text: what is written there.
         turn: the message it is, or None for what stands between the turns that were asked for.
-        closed: it ends with a special token that tells where the turn ends.
+        end: what tells that the turn is over: a special token, and what is trained behind it.
     """
 
     text: str
     turn: Message | None = None
-    closed: bool = False
+    end: str = ""
 
 
 def pieces(
-    messages: Sequence[Message], turns: Sequence[int], render: Render, marks: Sequence[str]
+    messages: Sequence[Message],
+    turns: Sequence[int],
+    render: Render,
+    marks: Sequence[str],
+    behind: str = "",
 ) -> list[Piece]:
     """The text of a conversation, cut at the borders of some turns.
 
@@ -58,6 +62,7 @@ def pieces(
         turns: indices, ascending, of the messages to be found.
         render: the chat template.
         marks: texts of the special tokens that can end a turn.
+        behind: what belongs to a turn's end where it stands behind such a token.
 
     Raises:
         NotAPrefixError: the template renders a beginning differently in the whole.
@@ -68,10 +73,9 @@ def pieces(
         start, end = _start(messages, turn, text, render), _end(messages, turn, text, render)
         if not at <= start <= end:
             raise NotAPrefixError(turn)
-        length, closed = _closing(text[start:end], messages[turn].content, marks)
-        said = Piece(text[start : start + length], messages[turn], closed)
-        found += [Piece(text[at:start]), said]
-        at = start + length
+        said, mark = _closing(text[start:end], messages[turn].content, marks, behind)
+        found += [Piece(text[at:start]), Piece(said, messages[turn], mark)]
+        at = start + len(said) + len(mark)
     return [*found, Piece(text[at:])]
 
 
@@ -113,10 +117,19 @@ def _prefix(beginning: str, text: str, turn: int) -> int:
     return len(beginning)
 
 
-def _closing(written: str, content: str, marks: Sequence[str]) -> tuple[int, bool]:
-    """How much of a turn's text is the turn, and whether it ends with a mark."""
+def _closing(written: str, content: str, marks: Sequence[str], behind: str) -> tuple[str, str]:
+    """What of a turn's text is said, and what ends it; nothing where no mark does."""
     bare = written.rstrip()
-    if any(bare.endswith(mark) for mark in marks):
-        return len(bare), True
-    found = written.rfind(content)
-    return max(len(bare), found + len(content)) if found >= 0 else len(bare), False
+    ends = [mark for mark in marks if bare.endswith(mark) and not _own(mark, bare, content)]
+    if ends:
+        mark = max(ends, key=len)
+        tail = behind if written.startswith(behind, len(bare)) else ""
+        return bare.removesuffix(mark), mark + tail
+    found = 0 if written.startswith(content) else written.rfind(content)
+    return written[: max(len(bare), found + len(content) if found >= 0 else 0)], ""
+
+
+def _own(mark: str, written: str, content: str) -> bool:
+    """Whether a mark at the end of a turn is the content's own and not the template's."""
+    bare = content.rstrip()
+    return bare.endswith(mark) and bare not in written.removesuffix(mark)

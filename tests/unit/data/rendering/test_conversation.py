@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorafw.data.conversation import NotAPrefixError, Piece, pieces
+from lorafw.data.rendering.conversation import NotAPrefixError, Piece, pieces
 from lorafw.types import Message
 
 MARKS = ("<end>",)
@@ -49,11 +49,11 @@ def test_the_pieces_are_the_text_and_the_turns_are_what_is_answered(
 ) -> None:
     messages = talk(question, answer, another, reply)
     found = pieces(messages, [1, 3], plain, MARKS)
-    assert "".join(piece.text for piece in found) == plain(messages, awaiting=False)
+    assert "".join(piece.text + piece.end for piece in found) == plain(messages, awaiting=False)
     turns = [piece for piece in found if piece.turn]
     assert turns == [
-        Piece(f"{answer}<end>", messages[1], closed=True),
-        Piece(f"{reply}<end>", messages[3], closed=True),
+        Piece(answer, messages[1], "<end>"),
+        Piece(reply, messages[3], "<end>"),
     ]
 
 
@@ -63,35 +63,53 @@ def test_without_an_end_mark_a_turn_ends_with_its_content(
 ) -> None:
     messages = talk(question, answer, another)
     found = pieces(messages, [1], open_ended, MARKS)
-    assert found[1] == Piece(answer, messages[1], closed=False)
+    assert found[1] == Piece(answer, messages[1])
     assert found[-1].text == f"\n\nuser: {another}\n\nassistant: "
 
 
 def test_white_space_of_the_content_is_content() -> None:
     found = pieces(talk("q", "def f():\n    pass\n"), [1], open_ended, MARKS)
     assert found[1].text == "def f():\n    pass\n"
+    assert pieces(talk("q", "\n"), [1], open_ended, MARKS)[1].text == "\n"
+
+
+def test_what_is_said_to_stand_behind_an_end_mark_belongs_to_it() -> None:
+    messages = talk("q", "a", "r", "b")
+    found = pieces(messages, [1, 3], plain, MARKS, behind="\n")
+    assert [piece.end for piece in found if piece.turn] == ["<end>\n", "<end>\n"]
+    assert found[-1].text == ""
+    unmarked = pieces(messages, [1, 3], open_ended, MARKS, behind="\n")
+    assert [piece.end for piece in unmarked if piece.turn] == ["", ""]
 
 
 def test_any_message_can_be_asked_for() -> None:
     messages = talk("q", "a", "r")
     found = pieces(messages, [0, 1, 2], plain, MARKS)
-    assert [piece.text for piece in found if piece.turn] == [
-        "[user] q<end>",
-        "a<end>",
-        "[user] r<end>",
-    ]
+    assert [piece.text for piece in found if piece.turn] == ["[user] q", "a", "[user] r"]
+    assert {piece.end for piece in found if piece.turn} == {"<end>"}
     assert found[-1].text == "\n[assistant] "
 
 
 def test_a_turn_that_is_written_otherwise_when_last_is_found_from_behind() -> None:
     messages = talk("q", "a", "r", "b", "s")
     found = pieces(messages, [1, 3], last_with_thought, MARKS)
-    assert [piece.text for piece in found if piece.turn] == ["a<end>", "b<end>"]
+    assert [piece.text for piece in found if piece.turn] == ["a", "b"]
     final = pieces(messages[:4], [1, 3], last_with_thought, MARKS)
-    assert [piece.text for piece in final if piece.turn] == ["a<end>", "(…) b<end>"]
+    assert [piece.text for piece in final if piece.turn] == ["a", "(…) b"]
 
 
 def test_a_text_that_does_not_begin_with_its_beginning_is_refused() -> None:
     with pytest.raises(NotAPrefixError) as caught:
         pieces(talk("q", "a", "r", "b"), [1, 3], counted, MARKS)
     assert caught.value.turn == 1
+
+
+def test_a_mark_that_the_content_brings_does_not_end_the_turn() -> None:
+    messages = talk("q", "say <end>", "r", "<end>")
+    unmarked = [piece for piece in pieces(messages, [1, 3], open_ended, MARKS) if piece.turn]
+    assert [(piece.text, piece.end) for piece in unmarked] == [("say <end>", ""), ("<end>", "")]
+    marked = [piece for piece in pieces(messages, [1, 3], plain, MARKS) if piece.turn]
+    assert [(piece.text, piece.end) for piece in marked] == [
+        ("say <end>", "<end>"),
+        ("<end>", "<end>"),
+    ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorafw.data.tokens import continuation_ids, end_marks, opening_ids, text_ids
+from lorafw.data.rendering.tokens import continuation_ids, end_marks, mark_id, opening_ids, text_ids
 
 
 @given(text=st.text(st.characters(min_codepoint=10, max_codepoint=126), min_size=1, max_size=40))
@@ -54,3 +54,8 @@ def test_eos_can_end_a_turn_and_bos_cannot(tokenizer: Any, mark: str) -> None:
     marks = end_marks(tokenizer)
     assert getattr(tokenizer, mark) in marks
     assert tokenizer.bos_token not in marks
+
+
+def test_a_mark_is_known_by_its_id_or_not_at_all(tokenizer: Any) -> None:
+    assert mark_id(tokenizer, tokenizer.eos_token) == tokenizer.eos_token_id
+    assert mark_id(tokenizer, "[gMASK]") is None

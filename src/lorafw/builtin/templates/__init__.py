@@ -1,0 +1,1 @@
+"""Templates by name: how examples are written for the models that expect them so."""

@@ -1,0 +1,65 @@
+"""A row on its way from text to `Encoded`: what the model is given, and what it has to write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorafw.data.rendering.segments import Part
+from lorafw.types import IGNORE_INDEX, Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A segment as token ids.
+
+    Attributes:
+        ids: its tokens.
+        part: what it is, which says when truncation may take it.
+        trained: the model learns to write it.
+    """
+
+    ids: list[int]
+    part: Part
+    trained: bool = False
+
+    @property
+    def labels(self) -> list[int]:
+        """The ids where they are trained, `IGNORE_INDEX` elsewhere."""
+        return self.ids if self.trained else [IGNORE_INDEX] * len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A context and the answer to it, whose border is known by position.
+
+    Attributes:
+        context: what the model is given.
+        answer: what it has to write.
+        cut: how many tokens truncation removed.
+    """
+
+    context: Sequence[Laid]
+    answer: Sequence[Laid]
+    cut: int = 0
+
+    def __len__(self) -> int:
+        """How many tokens it has."""
+        return length(self.context) + length(self.answer)
+
+    def encoded(self) -> Encoded | None:
+        """The whole row, or None when it has nothing to train."""
+        laid = (*self.context, *self.answer)
+        labels = [label for each in laid for label in each.labels]
+        encoded = Encoded([token for each in laid for token in each.ids], labels, self.cut)
+        return encoded if encoded.targets else None
+
+    def prompt(self) -> Encoded:
+        """What the model is given, with nothing to train."""
+        ids = [token for each in self.context for token in each.ids]
+        return Encoded(ids, [IGNORE_INDEX] * len(ids), self.cut)
+
+
+def length(laid: Sequence[Laid]) -> int:
+    """How many tokens some segments have."""
+    return sum(len(each.ids) for each in laid)
