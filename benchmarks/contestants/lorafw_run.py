@@ -16,7 +16,7 @@ from lorafw.assembly.hooks import listens
 from lorafw.builtin.jsonl import Jsonl
 from lorafw.builtin.prompt import Prompt
 from lorafw.contracts import Listener
-from lorafw.data.prepare import prepare
+from lorafw.data.encoded.prepare import prepare
 from lorafw.training.batches import BatchPlan
 from lorafw.types import Layout, Split
 from lorafw_llama.model import Llama

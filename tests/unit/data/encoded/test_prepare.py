@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lorafw.builtin.chat import Chat
 from lorafw.builtin.prompt import Prompt
-from lorafw.data.prepare import fingerprint, prepare
+from lorafw.data.encoded.prepare import fingerprint, prepare
 from lorafw.errors import DataError
 from lorafw.types import IGNORE_INDEX, ChatExample, Encoded, Message, PromptExample, Split
 
@@ -65,7 +65,7 @@ def test_nothing_to_train_is_an_error_in_the_training_split_only(
 ) -> None:
     with pytest.raises(DataError, match=r"has no rows|none of the 1 row .*empty response"):
         prepare(pairs, Prompt(), plain_tokenizer, split=Split.TRAIN)
-    assert prepare(pairs, Prompt(), plain_tokenizer, split=Split.EVAL).rows == []
+    assert list(prepare(pairs, Prompt(), plain_tokenizer, split=Split.EVAL).rows) == []
 
 
 def test_an_error_of_the_encoder_tells_the_row(plain_tokenizer: Any) -> None:

@@ -1,0 +1,1 @@
+"""Encoded rows kept on disk, found again by what they were made from."""

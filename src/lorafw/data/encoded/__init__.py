@@ -1,0 +1,1 @@
+"""Whole splits as token ids: in portions, in parallel, packed, with a report."""
