@@ -56,16 +56,25 @@ def test_every_verb_is_a_command_that_says_what_it_does(name: str) -> None:
     assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
 
 
-def test_an_unknown_verb(lorafw: Lorafw) -> None:
-    found = lorafw("rum")
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["rum"], "'rum'. Did you mean 'run'?"),
+        (["data", "prevew"], "'prevew'. Did you mean 'preview'?"),
+        (["data", "xyz"], "'xyz'. See: python -m lorafw data --help"),
+    ],
+)
+def test_an_unknown_verb(lorafw: Lorafw, arguments: list[str], hint: str) -> None:
+    found = lorafw(*arguments)
     assert found.returncode == 2
-    assert found.stderr.endswith("Error: no command is called 'rum'. Did you mean 'run'?\n")
+    assert found.stderr.endswith(f"Error: no command is called {hint}\n")
 
 
 def test_a_plugins_verb(lorafw: Lorafw, tmp_path: Path) -> None:
     module = "import click\n@click.command()\ndef hum():\n    click.echo('hmm')\n    return 'x'\n"
     site = a_plugin(tmp_path / "site", "hum = verbs_of_a_test:hum", module)
     assert "hum  Verbs of a test" in lorafw("--help", path=[site]).stdout
+    assert "hum" not in lorafw("data", "--help", path=[site]).stdout
     found = lorafw("hum", path=[site])
     assert (found.returncode, found.stdout, found.stderr) == (0, "hmm\n", "")
 
@@ -141,6 +150,12 @@ def no_torch(tmp_path: Path) -> Path:
         (["config", "show"], 0, "use: toy"),
         (["config", "schema"], 0, "trainer.toy"),
         (["config", "validate", "lorafw.yaml"], 0, "lorafw.yaml: ok"),
+        (["presets"], 0, "metamath-qa"),
+        (["presets", "show", "trace"], 0, "use: trace"),
+        (["init", "--preset", "trace", "job"], 0, "Set what is ??? in it."),
+        (["data", "--help"], 0, "validate"),
+        (["data", "preview", "--help"], 0, "--row"),
+        (["data", "preview", "-o", "dataset.rows=chat"], 2, "encoder 'toy' accepts PromptExample"),
     ],
 )
 def test_no_torch_is_needed(
@@ -174,6 +189,8 @@ def test_the_trap_for_torch_works(no_torch: Path) -> None:
         ["plugins", "list"],
         ["plugins", "show", "scenario", "single"],
         ["run"],
+        ["presets"],
+        ["data", "--help"],
     ],
     ids=" ".join,
 )

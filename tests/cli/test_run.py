@@ -149,6 +149,6 @@ def test_nothing_said_is_one_line(lorafw: Lorafw) -> None:
     found = lorafw("run", "--model", "llama", "--trainer", "ddp", "--injector", "peft")
     assert found.returncode == 2
     assert found.stderr == (
-        "Error: nothing says which dataset to use: pass --dataset NAME (jsonl), "
-        "or write a config with `lorafw init`.\n"
+        "Error: nothing says which dataset to use: pass --dataset NAME "
+        "(files, hf, jsonl, mix, trace), or write a config with `lorafw init`.\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from lorafw.assembly.config import RunConfig, read_config
-from lorafw.assembly.draft import SEVERAL, SINGLE
+from lorafw.assembly.draft import REQUIRED, SEVERAL, SINGLE
 from lorafw.assembly.registry import Registry
 
 CONFIG_FILE = Path("lorafw.yaml")
@@ -45,8 +45,8 @@ class ConfigFlags:
         """The config file to read, if any."""
         return self.config or (CONFIG_FILE if CONFIG_FILE.is_file() else None)
 
-    def read(self, registry: Registry) -> RunConfig:
-        """The config that the file and the flags make."""
+    def read(self, registry: Registry, needs: Sequence[str] = REQUIRED) -> RunConfig:
+        """The config that the file and the flags make; `needs` as in `read_config`."""
         return read_config(
             registry,
             path=self.file,
@@ -54,6 +54,7 @@ class ConfigFlags:
             lists=self.lists,
             output=self.output,
             overrides=self.override,
+            needs=needs,
         )
 
 
@@ -94,7 +95,7 @@ def _plain_options() -> list[Callable[[Any], Any]]:
             "--config",
             metavar="FILE",
             type=path,
-            help=f"Config to read; by default {CONFIG_FILE}, if it is there.",
+            help=f"Config to read, or preset:NAME; by default {CONFIG_FILE}, if it is there.",
         ),
         click.option(
             "-o",

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from lorafw.assembly.unset import UNSET
 from lorafw.cli.flags import CONFIG_FILE
 from lorafw.errors import UsageError
+from lorafw.presets.catalog import preset_text
 
 ROWS, HELD_OUT = 64, 16
 TRAIN_FILE, EVAL_FILE = "sample.jsonl", "sample-eval.jsonl"
@@ -58,19 +60,26 @@ listeners: [console]
 @click.argument(
     "folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False)
 )
-def init(folder: Path) -> None:
+@click.option("--preset", metavar="NAME", help="Write this preset, and no rows.")
+def init(folder: Path, preset: str | None) -> None:
     """Write lorafw.yaml and sample rows into DIR, by default the current folder."""
+    texts = _sample() if preset is None else {str(CONFIG_FILE): preset_text(preset)}
+    _write(folder, texts)
+    click.echo(f"Wrote {', '.join(str(folder / name) for name in texts)}.")
+    if UNSET in texts[str(CONFIG_FILE)]:
+        click.echo(f"Set what is {UNSET} in it.")
+    enter = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"Start with: {enter}lorafw run")
+
+
+def _sample() -> dict[str, str]:
     from lorafw.demo.corpus import fine_tuning_rows, held_out_rows
 
-    texts = {
+    return {
         str(CONFIG_FILE): TEMPLATE,
         TRAIN_FILE: _lines(fine_tuning_rows()[:ROWS]),
         EVAL_FILE: _lines(held_out_rows()[:HELD_OUT]),
     }
-    _write(folder, texts)
-    click.echo(f"Wrote {', '.join(str(folder / name) for name in texts)}.")
-    enter = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"Start with: {enter}lorafw run")
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:

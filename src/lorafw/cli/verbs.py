@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """Verbs of lorafw's own, then those of plugins; errors meant for the user become one line.
+    """Verbs that are imported when they are called; errors meant for the user become one line.
 
     Args:
         verbs: import path (`module:command`) and help line, by name.
@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         ctx: click.Context,  # noqa: ARG002 - click's signature
     ) -> list[str]:
         """Names of all verbs; nothing is imported."""
-        return [*self._verbs, *self._foreign]
+        return list(self._verbs)
 
     def get_command(
         self,
@@ -47,8 +47,6 @@ class LazyGroup(click.Group):
         if cmd_name in self._verbs:
             module, _, name = self._verbs[cmd_name][0].partition(":")
             return cast("click.Command", getattr(import_module(module), name))
-        if cmd_name in self._foreign:
-            return cast("click.Command", self._registry.load_command(cmd_name))
         return None
 
     def format_commands(
@@ -60,9 +58,6 @@ class LazyGroup(click.Group):
         own = [(name, help_line) for name, (_, help_line) in self._verbs.items()]
         with formatter.section("Commands"):
             formatter.write_dl(own)
-        if self._foreign:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl(list(self._foreign.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -70,7 +65,7 @@ class LazyGroup(click.Group):
         """Find the verb that was called, or say which one may have been meant."""
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
-            hint = did_you_mean(name, self.list_commands(ctx)) or "See: lorafw --help"
+            hint = did_you_mean(name, self.list_commands(ctx)) or f"See: {ctx.command_path} --help"
             raise click.UsageError(f"no command is called '{name}'. {hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -83,6 +78,27 @@ class LazyGroup(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+
+
+class PluginGroup(LazyGroup):
+    """Verbs of lorafw's own, then those that plugins bring."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all verbs; nothing is imported."""
+        return [*super().list_commands(ctx), *self._foreign]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name in self._foreign:
+            return cast("click.Command", self._registry.load_command(cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs for `--help`, those of plugins apart; nothing is imported."""
+        super().format_commands(ctx, formatter)
+        if self._foreign:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(list(self._foreign.items()))
 
     @cached_property
     def _registry(self) -> Registry:

@@ -1,0 +1,1 @@
+"""Rows as a person looks at them: pieces, figures, duplicates."""
