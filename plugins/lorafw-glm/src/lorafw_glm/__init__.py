@@ -1,0 +1,1 @@
+"""Model `glm` for lorafw."""

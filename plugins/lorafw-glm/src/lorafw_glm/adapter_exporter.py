@@ -1,0 +1,82 @@
+"""Exporter `chatglm-adapter`: the adapter under the names of the original ChatGLM checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.errors import ExportError
+from lorafw.models.builder import TransformersBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lorafw.contracts.model import ModelBuilder
+    from lorafw.types import AdapterState
+
+
+class ChatGLMAdapterExporter(Exporter):
+    """The adapter for the original ChatGLM code: PEFT's layout, targets such as query_key_value.
+
+    PEFT loads it onto the original model, in whose code queries, keys and values are one linear.
+    Where their three updates share no A, which is so after training, the fused one has the ranks'
+    sum and computes the same. lorafw itself loads what exporter `adapter` writes.
+    """
+
+    def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
+        """Write the adapter, read it back and compare.
+
+        Raises:
+            ExportError: the base is no Glm, the adapter is not finite or does nothing, or it
+                differs when read back.
+            AdapterError: a module has no counterpart in the original.
+        """
+        from lorafw.adapters.peft_layout import adapter_digest, read_adapter, write_adapter
+        from lorafw.adapters.targets import base_modules
+        from lorafw_glm.adapter_names import to_original
+        from lorafw_glm.key_map import Rows, original_module
+
+        trained = request.model.state()
+        _check_trained(trained)
+        state = to_original(trained, Rows.of(_glm_fields(request)))
+        inside = base_modules(request.model.bundle.module, trained.spec.targets)
+        files = write_adapter(
+            folder,
+            state,
+            base_path=_base_path(request.builder),
+            recipe=request.recipe,
+            modules={name for name in map(original_module, inside) if name},
+        )
+        if adapter_digest(read_adapter(folder)) != adapter_digest(state):
+            raise ExportError("the adapter read back is not the one written.", where=str(folder))
+        return files
+
+
+def _glm_fields(request: ExportRequest) -> Mapping[str, Any]:
+    module: Any = request.model.bundle.module
+    config = getattr(module, "config", None)
+    family = getattr(config, "model_type", "unknown")
+    if config is None or family != "glm":
+        fault = f"the base is a model of type {family!r}; only 'glm' has names of ChatGLM."
+        raise ExportError(fault, mend="Use exporter adapter.")
+    fields: Mapping[str, Any] = config.to_dict()
+    return fields
+
+
+def _check_trained(state: AdapterState) -> None:
+    for name, tensor in state.tensors.items():
+        if not tensor.isfinite().all():
+            mend = "Train with a lower learning rate."
+            raise ExportError(f"{name} holds NaN or infinity.", mend=mend)
+    ups = [tensor for name, tensor in state.tensors.items() if name.endswith(".lora_B.weight")]
+    if not any(up.any() for up in ups):
+        fault = "the adapter has no effect: every B is zero, so nothing was trained."
+        mend = "Train at least one step with a learning rate above zero."
+        raise ExportError(fault, mend=mend)
+
+
+def _base_path(builder: ModelBuilder) -> str | None:
+    """Where PEFT finds the base; None if unknown."""
+    folder = builder.folder() if isinstance(builder, TransformersBuilder) else None
+    return None if folder is None else str(folder)
