@@ -1,0 +1,1 @@
+"""Model `minimind` and exporter `minimind-pth` for lorafw."""
