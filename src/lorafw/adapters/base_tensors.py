@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lorafw.errors import AdapterError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -24,6 +26,17 @@ def merged_tensors(
     """
     for name in names:
         yield name, merged[name]() if name in merged else stored(name).detach()
+
+
+def refuse_quantised(module: nn.Module) -> None:
+    """Refuse to merge into weights of 8 or 4 bits, whose steps are coarser than most updates.
+
+    Raises:
+        AdapterError: the base is quantised.
+    """
+    if getattr(module, "is_quantized", False):
+        mend = "Merge it into the base as its files have it: without model.quantize."
+        raise AdapterError("no adapter can be merged into a quantised base.", mend=mend)
 
 
 def tensor_of(module: nn.Module, name: str) -> Tensor:

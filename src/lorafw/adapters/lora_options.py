@@ -70,6 +70,7 @@ class LoRAOptions(LoRAInjector):
             use_rslora=self.use_rslora,
             rank_pattern=_by_module(self.rank_pattern, targets, "rank_pattern"),
             alpha_pattern=_by_module(self.alpha_pattern, targets, "alpha_pattern"),
+            trained=bundle.head_modules,
         )
 
     def for_spec(self, spec: AdapterSpec) -> Self:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lorafw.errors import AdapterError
-from lorafw.types import AdapterSpec
+from lorafw.types import AdapterSpec, Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,6 +19,7 @@ _HARMLESS = {
     "auto_mapping",
     "base_model_name_or_path",
     "exclude_modules",
+    "fan_in_fan_out",
     "inference_mode",
     "init_lora_weights",
     "layers_pattern",
@@ -34,6 +35,9 @@ _HARMLESS = {
 """Keys that say nothing of what a finished adapter computes; its tensors name its modules."""
 _MOVES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Starts that change the base's own weights, so that the adapter alone does not give the model."""
+
+_TASK_TYPES = {Task.CAUSAL_LM: "CAUSAL_LM", Task.CLASSIFICATION: "SEQ_CLS"}
+"""What PEFT calls the tasks."""
 
 V = TypeVar("V", int, float)
 
@@ -52,6 +56,12 @@ class PeftLoraConfig(BaseModel):
     rank_pattern: dict[str, Annotated[int, Field(ge=1)]] | None = None
     alpha_pattern: dict[str, float] | None = None
     init_lora_weights: bool | str | None = True
+    modules_to_save: list[str] | None = None
+
+    @property
+    def saves_modules(self) -> tuple[str, ...]:
+        """Names, or ends of names, of modules that are stored whole beside the adapter."""
+        return tuple(self.modules_to_save or ())
 
 
 def read_config(path: Path) -> PeftLoraConfig:
@@ -95,7 +105,9 @@ def _refuse_other_methods(config: PeftLoraConfig, path: Path) -> None:
         )
 
 
-def spec_from(config: PeftLoraConfig, targets: tuple[str, ...], path: Path) -> AdapterSpec:
+def spec_from(
+    config: PeftLoraConfig, targets: tuple[str, ...], trained: tuple[str, ...], path: Path
+) -> AdapterSpec:
     """The spec of an adapter of these modules, patterns resolved to full names.
 
     Raises:
@@ -116,6 +128,7 @@ def spec_from(config: PeftLoraConfig, targets: tuple[str, ...], path: Path) -> A
         use_rslora=config.use_rslora,
         rank_pattern=ranks,
         alpha_pattern=alphas,
+        trained=trained,
     )
 
 
@@ -135,7 +148,12 @@ def resolve_pattern(pattern: Mapping[str, V], modules: Iterable[str]) -> dict[st
 
 
 def config_for(
-    spec: AdapterSpec, *, base_path: str | None, modules: Collection[str]
+    spec: AdapterSpec,
+    *,
+    base_path: str | None,
+    modules: Collection[str],
+    fan_in_fan_out: bool = False,
+    task: Task = Task.CAUSAL_LM,
 ) -> dict[str, Any]:
     """The config from which PEFT rebuilds exactly the modules, ranks and scalings of `spec`."""
     return {
@@ -143,20 +161,20 @@ def config_for(
         "auto_mapping": None,
         "base_model_name_or_path": base_path,
         "bias": "none",
-        "fan_in_fan_out": False,
+        "fan_in_fan_out": fan_in_fan_out,
         "inference_mode": True,
         "init_lora_weights": True,
         "layers_pattern": None,
         "layers_to_transform": None,
         "lora_alpha": _plain(spec.alpha),
         "lora_dropout": spec.dropout,
-        "modules_to_save": None,
+        "modules_to_save": list(spec.trained) or None,
         "peft_type": "LORA",
         "r": spec.rank,
         "rank_pattern": _pattern(spec.rank_pattern, spec),
         "revision": None,
         "target_modules": _selection(spec.targets, modules),
-        "task_type": "CAUSAL_LM",
+        "task_type": _TASK_TYPES[task],
         "use_dora": False,
         "use_rslora": spec.use_rslora,
     }

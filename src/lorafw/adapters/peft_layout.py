@@ -11,10 +11,10 @@ from lorafw.adapters.peft_config import CONFIG_FILE, config_for, read_config, sp
 from lorafw.adapters.safe_files import write_json
 from lorafw.adapters.safe_tensors import tensor_digest, write_tensors
 from lorafw.errors import AdapterError
-from lorafw.types import AdapterState, adapted_modules, canonical_pair
+from lorafw.types import AdapterState, Task, adapted_modules, canonical_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -32,6 +32,8 @@ def write_adapter(
     base_path: str | None,
     recipe: Mapping[str, Any],
     modules: Collection[str] = (),
+    fan_in_fan_out: bool = False,
+    task: Task = Task.CAUSAL_LM,
 ) -> list[Path]:
     """Write an adapter so that lorafw and plain `peft.PeftModel.from_pretrained` read it.
 
@@ -42,6 +44,8 @@ def write_adapter(
         recipe: JSON values that say how to ask the adapted model; see `read_recipe`.
         modules: all module names of the base. With them the config names the targets by short
             suffixes where those select nothing else; without them, by full names.
+        fan_in_fan_out: the base stores its weights as [in, out], as GPT-2 does; PEFT asks for it.
+        task: what the model is for; PEFT chooses its class by it.
 
     Returns:
         The files written.
@@ -51,7 +55,13 @@ def write_adapter(
     """
     tensors = {_PREFIX + name: tensor.float() for name, tensor in state.tensors.items()}
     write_tensors(folder / TENSOR_FILE, tensors)
-    config = config_for(state.spec, base_path=base_path, modules=modules)
+    config = config_for(
+        state.spec,
+        base_path=base_path,
+        modules=modules,
+        fan_in_fan_out=fan_in_fan_out,
+        task=task,
+    )
     write_json(folder / CONFIG_FILE, config)
     write_recipe(folder, {**recipe, _DIGEST: adapter_digest(state)})
     return [folder / name for name in (CONFIG_FILE, TENSOR_FILE, RECIPE_FILE)]
@@ -68,11 +78,11 @@ def read_adapter(folder: Path) -> AdapterState:
     """
     config = read_config(_present(folder, CONFIG_FILE))
     path = _present(folder, TENSOR_FILE)
-    tensors = _canonical(_load(path), path)
+    tensors, whole = _canonical(_load(path), config.saves_modules, path)
     targets = tuple(sorted(adapted_modules(tensors), key=_natural))
-    state = AdapterState(
-        spec_from(config, targets, folder / CONFIG_FILE), _ordered(tensors, targets)
-    )
+    trained = tuple(dict.fromkeys(whole.values()))
+    spec = spec_from(config, targets, trained, folder / CONFIG_FILE)
+    state = AdapterState(spec, _ordered(tensors, targets, whole))
     _check_shapes(state, path)
     _check_digest(state, folder)
     return state
@@ -95,12 +105,17 @@ def read_recipe(folder: Path) -> Mapping[str, Any]:
 
 
 def adapter_digest(state: AdapterState) -> str:
-    """SHA-256 of what an adapter computes: its tensors, scalings and dropout, module by module."""
+    """SHA-256 of what an adapter computes: its tensors, scalings and dropout, module by module.
+
+    Tensors of modules that are trained whole come behind those.
+    """
     digest = hashlib.sha256()
     for module in sorted(state.spec.targets):
         facts = [module, state.spec.scaling_of(module).hex(), state.spec.dropout.hex()]
         facts += [tensor_digest(state.tensors[name].float()) for name in canonical_pair(module)]
         digest.update(json.dumps(facts).encode())
+    for name in sorted(state.tensors.keys() - _factors(state.spec.targets)):
+        digest.update(json.dumps([name, tensor_digest(state.tensors[name].float())]).encode())
     return digest.hexdigest()
 
 
@@ -133,27 +148,46 @@ def _load(path: Path) -> dict[str, Tensor]:
     return stored
 
 
-def _canonical(stored: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """fp32 tensors under canonical names; both of every pair, and nothing else."""
+def _canonical(
+    stored: Mapping[str, Tensor], saved: Sequence[str], path: Path
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """fp32 tensors under canonical names; of those that are no factors of LoRA, the module."""
     tensors: dict[str, Tensor] = {}
+    whole: dict[str, str] = {}
     for name, tensor in stored.items():
         canonical = name.removeprefix(_PREFIX)
-        if canonical == name or not canonical.endswith((".lora_A.weight", ".lora_B.weight")):
+        factor = canonical.endswith((".lora_A.weight", ".lora_B.weight"))
+        module = None if factor else _saved_module(canonical, saved)
+        if canonical == name or not (factor or module):
             raise AdapterError(f"holds {name}, which is no part of LoRA.", where=str(path))
-        _check_numbers(name, tensor, path)
+        _check_numbers(name, tensor, path, matrix=factor)
         tensors[canonical] = tensor.float()
-    for name in tensors:
-        module = name.rpartition(".lora_")[0]
-        for partner in canonical_pair(module):
-            if partner not in tensors:
+        whole |= {canonical: module} if module else {}
+    _check_pairs(tensors.keys() - whole.keys(), path)
+    if saved and not whole:
+        listed = ", ".join(saved)
+        raise AdapterError(f"lacks what modules_to_save names: {listed}.", where=str(path))
+    return tensors, whole
+
+
+def _saved_module(name: str, saved: Sequence[str]) -> str | None:
+    """The outermost module of a tensor whose name ends as an entry of `modules_to_save` does."""
+    parts = name.split(".")[:-1]
+    modules = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return next((module for module in modules if module.endswith(tuple(saved))), None)
+
+
+def _check_pairs(factors: Collection[str], path: Path) -> None:
+    for name in factors:
+        for partner in canonical_pair(name.rpartition(".lora_")[0]):
+            if partner not in factors:
                 raise AdapterError(f"lacks {_PREFIX}{partner}.", where=str(path))
-    if not tensors:
+    if not factors:
         raise AdapterError("holds no tensor.", where=str(path))
-    return tensors
 
 
-def _check_numbers(name: str, tensor: Tensor, path: Path) -> None:
-    if not tensor.is_floating_point() or tensor.ndim != 2:
+def _check_numbers(name: str, tensor: Tensor, path: Path, *, matrix: bool) -> None:
+    if not tensor.is_floating_point() or (matrix and tensor.ndim != 2):
         kind = f"{tensor.dtype} {list(tensor.shape)}"
         raise AdapterError(f"{name} is {kind}, not a matrix of numbers.", where=str(path))
     if not tensor.isfinite().all():
@@ -181,8 +215,14 @@ def _check_digest(state: AdapterState, folder: Path) -> None:
         )
 
 
-def _ordered(tensors: Mapping[str, Tensor], targets: tuple[str, ...]) -> dict[str, Tensor]:
-    return {name: tensors[name] for module in targets for name in canonical_pair(module)}
+def _factors(targets: Sequence[str]) -> list[str]:
+    return [name for module in targets for name in canonical_pair(module)]
+
+
+def _ordered(
+    tensors: Mapping[str, Tensor], targets: Sequence[str], whole: Collection[str]
+) -> dict[str, Tensor]:
+    return {name: tensors[name] for name in (*_factors(targets), *whole)}
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

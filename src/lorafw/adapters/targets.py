@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from lorafw.errors import AdapterError
+from lorafw.models.names import is_linear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ def select_targets(bundle: ModelBundle, wanted: str | Sequence[str]) -> tuple[st
             a tied weight is asked for, or the model carries an adapter already.
     """
     refuse_adapted(bundle.module)
-    linears = _linears(bundle.module)
+    linears = _linears(bundle.module, without=bundle.head_modules)
     if wanted == ALL_LINEAR:
         chosen = _listed(bundle.lora_targets, linears, bundle.module)
     elif isinstance(wanted, str):
@@ -70,11 +71,17 @@ def has_suffix(name: str, suffix: str) -> bool:
     return name == suffix or name.endswith(f".{suffix}")
 
 
-def _linears(module: nn.Module) -> dict[str, nn.Linear]:
-    return {name: m for name, m in module.named_modules() if isinstance(m, nn.Linear)}
+def _linears(module: nn.Module, without: Iterable[str]) -> dict[str, nn.Module]:
+    """The linears by name; not those of modules that are trained whole."""
+    trained = tuple(f"{name}." for name in without)
+    return {
+        name: part
+        for name, part in module.named_modules()
+        if is_linear(part) and not f"{name}.".startswith(trained)
+    }
 
 
-def _head_of(bundle: ModelBundle, linears: dict[str, nn.Linear]) -> str | None:
+def _head_of(bundle: ModelBundle, linears: dict[str, nn.Module]) -> str | None:
     """The name of the linear that makes logits, if there is one."""
     getter = getattr(bundle.module, "get_output_embeddings", None)
     head = getter() if getter is not None else None
@@ -82,7 +89,7 @@ def _head_of(bundle: ModelBundle, linears: dict[str, nn.Linear]) -> str | None:
     return next((name for name, linear in linears.items() if linear.weight is weight), None)
 
 
-def _matching(pattern: str, linears: dict[str, nn.Linear], head: str | None) -> set[str]:
+def _matching(pattern: str, linears: dict[str, nn.Module], head: str | None) -> set[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -95,7 +102,7 @@ def _matching(pattern: str, linears: dict[str, nn.Linear], head: str | None) -> 
     return chosen
 
 
-def _listed(entries: Sequence[str], linears: dict[str, nn.Linear], module: nn.Module) -> set[str]:
+def _listed(entries: Sequence[str], linears: dict[str, nn.Module], module: nn.Module) -> set[str]:
     chosen: set[str] = set()
     for entry in entries:
         found = {entry} & linears.keys() or {n for n in linears if has_suffix(n, entry)}
@@ -111,8 +118,12 @@ def _listed(entries: Sequence[str], linears: dict[str, nn.Linear], module: nn.Mo
 def _refuse_other_kinds(entry: str, module: nn.Module) -> None:
     for name, found in module.named_modules():
         if name and has_suffix(name, entry):
+            if is_linear(found):
+                raise AdapterError(f"{name} is trained whole; leave it out.", where=_KEY)
             kind = type(found).__name__
-            raise AdapterError(f"{name} is a {kind}; only nn.Linear can be adapted.", where=_KEY)
+            raise AdapterError(
+                f"{name} is a {kind}; only linear layers can be adapted.", where=_KEY
+            )
 
 
 def _nothing_matches(wanted: str, linears: Iterable[str], mend: str = "") -> AdapterError:

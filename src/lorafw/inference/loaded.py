@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from lorafw.errors import UsageError
+from lorafw.inference.classify import Texts, probabilities
 from lorafw.inference.stopping import stop_ids
 from lorafw.models.loading import quiet
-from lorafw.types import ChatExample, Encoded, Example, Message, PromptExample
+from lorafw.types import ChatExample, Encoded, Example, Message, PromptExample, Task, TextExample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,11 +42,14 @@ class LoadedModel:
         folded: bool = False,
     ) -> None:
         self.bundle, self.adapted = bundle, adapted
-        # Rows of training were cut to a length; a prompt is not, it fits or is an error.
-        self.encoder = encoder.model_copy(update={"max_length": 2**31})
-        self._folded = folded
-        self.stop_ids = stop_ids(bundle, encoder)
-        self._forget_decoding_habits()
+        self.encoder, self._folded = encoder, folded
+        self.stop_ids: tuple[int, ...] = ()
+        if bundle.task is Task.CAUSAL_LM:
+            # Rows of training were cut to a length; a prompt is not, it fits or is an error.
+            whole = {"max_length": 2**31, "max_prompt_length": None}
+            self.encoder = encoder.model_copy(update=whole)
+            self.stop_ids = stop_ids(bundle, encoder)
+            self._forget_decoding_habits()
 
     def generate(
         self,
@@ -68,8 +72,10 @@ class LoadedModel:
             adapter: False asks the base alone.
 
         Raises:
-            UsageError: the prompt is not what the model takes, or fills its context.
+            UsageError: the prompt is not what the model takes, or fills its context; or the model
+                is a classifier.
         """
+        self._refuse_unless(Task.CAUSAL_LM, "puts texts into classes: ask with classify().")
         new_ids = self.continue_ids(
             self.encode(prompt).input_ids,
             max_new_tokens=max_new_tokens,
@@ -79,6 +85,20 @@ class LoadedModel:
             adapter=adapter,
         )
         return self.bundle.tokenizer.decode(new_ids, skip_special_tokens=True)
+
+    def classify(self, texts: Texts, *, adapter: bool = True) -> list[dict[str, float]]:
+        """A classifier's probability of each class by its name, text by text.
+
+        Args:
+            texts: each a text, or a pair of texts; cut as the rows of training were.
+            adapter: False asks the base alone, with the head it started from.
+
+        Raises:
+            UsageError: a text is empty, or the model is no classifier.
+        """
+        self._refuse_unless(Task.CLASSIFICATION, "generates text: ask with generate().")
+        with self._asked(adapter=adapter):
+            return probabilities(self.bundle, self.encoder, texts)
 
     def encode(self, prompt: str | Sequence[Message]) -> Encoded:
         """A prompt as the model is given it.
@@ -91,6 +111,8 @@ class LoadedModel:
             raise UsageError("the conversation is empty.")
         if ChatExample in self.encoder.accepts:
             example: Example = ChatExample(messages)
+        elif len(messages) == 1 and TextExample in self.encoder.accepts:
+            example = TextExample(messages[0].content)
         elif len(messages) == 1:
             example = PromptExample(messages[0].content, "")
         else:
@@ -134,12 +156,19 @@ class LoadedModel:
 
     @torch.no_grad()
     def logits(self, ids: Sequence[int], *, adapter: bool = True) -> Tensor:
-        """What follows each of `ids`: fp32 logits [len(ids), vocab], on the CPU."""
+        """What follows each of `ids`: fp32 logits [len(ids), vocab], on the CPU.
+
+        Of a classifier, the scores of the classes: fp32 [classes].
+        """
         tokens = self._tensor(ids)[None]
         with self._asked(adapter=adapter):
             mask = torch.ones_like(tokens)
             rows = self.bundle.hidden({"input_ids": tokens, "attention_mask": mask}).rows[0]
             return self.bundle.logits(rows).float().cpu()
+
+    def _refuse_unless(self, task: Task, what_it_does: str) -> None:
+        if self.bundle.task is not task:
+            raise UsageError(f"this model {what_it_does}")
 
     def _asked(self, *, adapter: bool) -> AbstractContextManager[None]:
         if adapter:

@@ -71,7 +71,7 @@ def _part(registry: Registry, kind: str, section: Mapping[str, Any]) -> object:
 
 
 def _encoder(registry: Registry, place: Place, builder: ModelBuilder) -> Encoder:
-    section = place.encoder or {"use": builder.default_encoder(Task.CAUSAL_LM)}
+    section = place.encoder or {"use": builder.default_encoder(place.task)}
     return cast("Encoder", _part(registry, "encoder", section))
 
 
@@ -98,7 +98,21 @@ def _request(device: str | torch.device | None, place: Place) -> ModelRequest:
         raise UsageError(f"there is no device {device!r}.", mend="Try cpu or cuda:0.") from None
     if chosen.type == "cuda" and not has_gpu:
         raise UsageError("there is no GPU that torch can use here.", mend="Try cpu.")
-    return ModelRequest(Task.CAUSAL_LM, chosen, place.seed)
+    return ModelRequest(place.task, chosen, place.seed, place.labels or _unnamed_classes(place))
+
+
+def _unnamed_classes(place: Place) -> tuple[str, ...]:
+    """Names for the classes of an adapter that PEFT wrote, as transformers would make them up.
+
+    PEFT notes no names down; the head's narrowest tensor has as many rows as there are classes.
+    """
+    from lorafw.adapters.peft_layout import read_adapter
+
+    if place.task is not Task.CLASSIFICATION or place.adapter is None:
+        return ()
+    tensors = read_adapter(place.adapter).tensors
+    head = [len(t) for name, t in tensors.items() if ".lora_" not in name]
+    return tuple(f"LABEL_{index}" for index in range(min(head, default=0)))
 
 
 def _adapted(registry: Registry, place: Place, bundle: ModelBundle) -> AdaptedModel:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorafw.errors import AdapterError
 from lorafw.models import folder as folders
+from lorafw.types import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ class Place:
         base: content identity the base must have; empty if unknown.
         seed: of a base with random weights.
         merged: an adapter was folded into the weights.
+        task: what the model is for.
+        labels: names of its classes; empty to take those of the model's own files.
     """
 
     model: Mapping[str, Any]
@@ -36,6 +39,8 @@ class Place:
     base: str = ""
     seed: int = 0
     merged: bool = False
+    task: Task = Task.CAUSAL_LM
+    labels: tuple[str, ...] = ()
 
 
 def find(path: str | Path, *, base: str | Path | None = None) -> Place:
@@ -78,6 +83,10 @@ def _recipe(folder: Path) -> Mapping[str, Any]:
         if not isinstance(section, dict) or not isinstance(section.get("use"), str):
             where = f"{folder / RECIPE_FILE}: {part}"
             raise AdapterError("should be an object with 'use'.", where=where)
+    labels = recipe.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        where = f"{folder / RECIPE_FILE}: labels"
+        raise AdapterError("should be a list of names.", where=where)
     return recipe
 
 
@@ -90,6 +99,8 @@ def _adapter(folder: Path, recipe: Mapping[str, Any], base: str | Path | None) -
         injector=recipe.get("injector", {}).get("use", ""),
         base=recipe.get("base", ""),
         seed=recipe.get("seed", 0),
+        task=_task_of_adapter(folder, recipe),
+        labels=tuple(recipe.get("labels", ())),
     )
 
 
@@ -107,4 +118,17 @@ def _whole(folder: Path, recipe: Mapping[str, Any], path: str) -> Place:
     model = {"use": made_by.get("use", "auto"), "path": str(folder) if recipe else path}
     if made_by.get("trust_remote_code"):
         model["trust_remote_code"] = True
-    return Place(model, recipe.get("encoder"), merged=recipe.get("merged", False))
+    merged, task = recipe.get("merged", False), _task_of_model(folder)
+    return Place(model, recipe.get("encoder"), merged=merged, task=task)
+
+
+def _task_of_adapter(folder: Path, recipe: Mapping[str, Any]) -> Task:
+    task_type = folders.read_json(folder / ADAPTER).get("task_type")
+    classifies = bool(recipe.get("labels")) or task_type == "SEQ_CLS"
+    return Task.CLASSIFICATION if classifies else Task.CAUSAL_LM
+
+
+def _task_of_model(folder: Path) -> Task:
+    names = folders.read_json(folder / "config.json").get("architectures") or ()
+    classifies = any(str(name).endswith("ForSequenceClassification") for name in names)
+    return Task.CLASSIFICATION if classifies else Task.CAUSAL_LM

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 import lorafw
+from lorafw.builtin.templates.gsm8k import Gsm8k
+from lorafw.builtin.templates.text import Text
 from lorafw.errors import UsageError
+from lorafw.inference.loaded import LoadedModel
 from lorafw.testing.toys import toy_folder
 from lorafw.types import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from lorafw.inference.loaded import LoadedModel
 
 TEMPLATE = (
     "{% for m in messages %}<s>{{ m.role }} {{ m.content }}{% if m.role == 'assistant' %}</s>"
@@ -140,3 +141,16 @@ def test_real_weights_give_reference_text_and_logits(shared: Path) -> None:
     have = model.logits(logits["input_ids"])[logits["positions"]].double()
     want = torch.tensor(logits["values"], dtype=torch.float64)
     torch.testing.assert_close(have, want, rtol=0, atol=1e-4)
+
+
+def test_a_prompt_is_not_cut_as_rows_of_training_are(model: LoadedModel) -> None:
+    short = Gsm8k(max_length=16, max_prompt_length=8)
+    asked = LoadedModel(model.bundle, short).encode("the cat sat on a mat " * 4)
+    assert len(asked.input_ids) > 24
+    assert asked.cut == 0
+
+
+def test_an_encoder_of_plain_text_is_asked_to_go_on(model: LoadedModel) -> None:
+    tokenizer = model.bundle.tokenizer
+    asked = LoadedModel(model.bundle, Text()).encode("the cat sat")
+    assert list(asked.input_ids) == tokenizer.encode("the cat sat")
