@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+from tests.conftest import row_cache as row_cache  # noqa: PLC0414
 from tests.conftest import shared as shared  # noqa: PLC0414 - a fixture is found by its name here

@@ -22,3 +22,11 @@ def shared() -> Path:
     if not place:
         pytest.skip("LORAFW_SHARED is not set: the folder of real data and models is not here")
     return Path(place).resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def row_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where encoded rows are kept while tests run, so that the user's own are left alone."""
+    folder = tmp_path_factory.mktemp("row-cache")
+    os.environ["LORAFW_CACHE"] = str(folder)
+    return folder

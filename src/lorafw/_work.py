@@ -15,12 +15,15 @@ from typing import Any
 import lorafw
 from lorafw.assembly.compose import Parts
 from lorafw.assembly.config import RunConfig
-from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.exporter import ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBundle, ModelRequest
 from lorafw.contracts.trainer import Emit, RunningTrainer, TrainJob
-from lorafw.data.prepare import Prepared, fingerprint, prepare
+from lorafw.data.cache.key import Recipe
+from lorafw.data.cache.place import cache_folder
+from lorafw.data.cache.rows import RowCache
+from lorafw.data.encoded.prepare import Prepared
+from lorafw.data.rendering.context import within_context
 from lorafw.errors import CompositionError
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
@@ -42,35 +45,36 @@ class Work:
     def __init__(self, config: RunConfig, parts: Parts, emit: Emit) -> None:
         self._config, self._parts, self._emit = config, parts, emit
         self._tokenizer = parts.model.tokenizer()
-        self._encoder = self._within_context(parts.encoder)
+        self._encoder = within_context(parts.encoder, self._tokenizer)
         self._train: Prepared
         self._held_out: Prepared | None = None
 
     def read_data(self) -> None:
-        """Read and encode the rows of both splits."""
-        dataset = self._parts.dataset
-        self._train = self._prepare(dataset.load(Split.TRAIN), Split.TRAIN)
-        held_out = dataset.load(Split.EVAL)
-        if held_out:
-            self._held_out = self._prepare(held_out, Split.EVAL)
+        """Read and encode the rows of both splits, or find them encoded."""
+        folder = cache_folder() if self._config.run.cache else None
+        cache = RowCache(folder, self._notice, self._encoded)
+        self._train = self._prepare(cache, Split.TRAIN)
+        held_out = self._prepare(cache, Split.EVAL)
+        self._held_out = held_out if held_out.rows else None
 
-    def _within_context(self, encoder: Encoder) -> Encoder:
-        """The encoder, its rows no longer than the model's context."""
-        context = self._tokenizer.model_max_length
-        if encoder.max_length <= context:
-            return encoder
-        return encoder.model_copy(update={"max_length": context})
-
-    def _prepare(self, examples: Any, split: Split) -> Prepared:
-        prepared = prepare(examples, self._encoder, self._tokenizer, split=split)
+    def _prepare(self, cache: RowCache, split: Split) -> Prepared:
+        recipe = Recipe(self._parts.dataset, self._encoder, self._tokenizer, split)
+        prepared = cache.prepare(recipe)
         for notice in prepared.notices():
-            self._emit("notice", message=notice)
+            self._notice(notice)
         return prepared
+
+    def _notice(self, message: str) -> None:
+        self._emit("notice", message=message)
+
+    def _encoded(self, done: int, total: int) -> None:
+        self._emit("rows_encoded", done=done, total=total)
 
     def session(self, running: RunningTrainer, folder: RunFolder, *, resume: bool) -> RunSession:
         """Load the model, inject the adapter, and put the job together."""
         parts, seed = self._parts, self._config.run.seed
-        request = ModelRequest(parts.objective.task, running.world.device, seed)
+        labels = parts.dataset.labels
+        request = ModelRequest(parts.objective.task, running.world.device, seed, labels)
         bundle = parts.model.build(request, self._tokenizer)
         layout = self._layout(bundle)
         model = parts.injector.inject(bundle)
@@ -108,7 +112,7 @@ class Work:
     def _fingerprint(self, model: AdaptedModel) -> dict[str, str]:
         plan = self._parts.plan.model_dump(mode="json", exclude=_SAME_UPDATE)
         return {
-            "data": fingerprint(self._train.rows),
+            "data": self._train.fingerprint,
             "base": model.bundle.base,
             "adapter": _digest(asdict(model.spec)),
             "plan": _digest(plan),
@@ -123,6 +127,7 @@ class Work:
             "encoder": {"use": names["encoder"], **self._encoder.model_dump(mode="json")},
             "injector": {"use": names["injector"]},
             "seed": self._config.run.seed,
+            **({"labels": list(model.bundle.labels)} if model.bundle.labels else {}),
         }
         return ExportRequest(model, parts.model, recipe)
 

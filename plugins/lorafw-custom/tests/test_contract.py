@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from lorafw.contracts import ModelBundle
 from lorafw.testing import InjectorContract
+from lorafw.testing.toy_classifier import toy_classifier
+from lorafw.testing.toys import toy_gpt2_bundle
 from lorafw_custom.injector import CustomInjector
 
 OTHER = {
@@ -22,3 +25,25 @@ class TestCustomInjector(InjectorContract):
     def injector(self, request: pytest.FixtureRequest) -> CustomInjector:
         options: dict[str, Any] = request.param
         return CustomInjector.from_mapping({"r": 4, **options}, where="injector")
+
+
+class TestCustomInjectorOnTransposedWeights(InjectorContract):
+    """GPT-2's linears hold [in, out]."""
+
+    @pytest.fixture
+    def injector(self) -> CustomInjector:
+        return CustomInjector(r=4)
+
+    def bundle(self, dtype: str = "fp32") -> ModelBundle:
+        return toy_gpt2_bundle(dtype)
+
+
+class TestCustomInjectorOnAClassifier(InjectorContract):
+    """Its head is trained beside the adapter."""
+
+    @pytest.fixture
+    def injector(self) -> CustomInjector:
+        return CustomInjector(r=4)
+
+    def bundle(self, dtype: str = "fp32") -> ModelBundle:
+        return toy_classifier(dtype)

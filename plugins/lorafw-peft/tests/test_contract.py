@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from lorafw.contracts import ModelBundle
 from lorafw.testing import InjectorContract
+from lorafw.testing.toy_classifier import toy_classifier
+from lorafw.testing.toys import toy_gpt2_bundle
 from lorafw_peft.injector import PeftInjector
 
 OTHER = {
@@ -22,3 +25,25 @@ class TestPeftInjector(InjectorContract):
     def injector(self, request: pytest.FixtureRequest) -> PeftInjector:
         options: dict[str, Any] = request.param
         return PeftInjector.from_mapping({"r": 4, **options}, where="injector")
+
+
+class TestPeftInjectorOnTransposedWeights(InjectorContract):
+    """GPT-2's linears hold [in, out]."""
+
+    @pytest.fixture
+    def injector(self) -> PeftInjector:
+        return PeftInjector(r=4)
+
+    def bundle(self, dtype: str = "fp32") -> ModelBundle:
+        return toy_gpt2_bundle(dtype)
+
+
+class TestPeftInjectorOnAClassifier(InjectorContract):
+    """Its head is trained beside the adapter."""
+
+    @pytest.fixture
+    def injector(self) -> PeftInjector:
+        return PeftInjector(r=4)
+
+    def bundle(self, dtype: str = "fp32") -> ModelBundle:
+        return toy_classifier(dtype)

@@ -10,13 +10,14 @@ from lorafw.errors import CompositionError
 from lorafw.types import Capability
 
 if TYPE_CHECKING:
-    from lorafw.assembly.compose import Parts
+    from lorafw.assembly.compose import DataParts, Parts
 
 Check = Callable[["Parts"], None]
+DataCheck = Callable[["DataParts"], None]
 """Raises CompositionError, with the reason, when parts do not fit."""
 
 
-def model_knows_the_task(parts: Parts) -> None:
+def model_knows_the_task(parts: DataParts) -> None:
     """The model can be built for what the objective trains."""
     task = parts.objective.task
     if task not in parts.model.tasks:
@@ -27,7 +28,7 @@ def model_knows_the_task(parts: Parts) -> None:
         )
 
 
-def encoder_is_for_the_task(parts: Parts) -> None:
+def encoder_is_for_the_task(parts: DataParts) -> None:
     """The encoder makes rows of the kind that the objective reads."""
     if parts.encoder.task is not parts.objective.task:
         raise CompositionError(
@@ -36,7 +37,7 @@ def encoder_is_for_the_task(parts: Parts) -> None:
         )
 
 
-def encoder_accepts_the_rows(parts: Parts) -> None:
+def encoder_accepts_the_rows(parts: DataParts) -> None:
     """The encoder can read the examples that the data set produces."""
     produced = parts.dataset.produces
     if not issubclass(produced, parts.encoder.accepts):
@@ -51,6 +52,12 @@ def encoder_accepts_the_rows(parts: Parts) -> None:
 def injector_survives_sharding(parts: Parts) -> None:
     """Parameters that are partitioned over ranks need an injector that works on shards."""
     whole = Capability.WHOLE_PARAMETERS in parts.trainer.capabilities
+    if not whole and Capability.SHARDABLE in parts.model.rules_out:
+        raise CompositionError(
+            f"trainer '{parts.names['trainer']}' partitions parameters over ranks, which model "
+            f"'{parts.names['model']}' does not allow with these options.",
+            mend="Keep parameters whole, or leave model.quantize out.",
+        )
     if not whole and Capability.SHARDABLE not in parts.injector.capabilities:
         raise CompositionError(
             f"trainer '{parts.names['trainer']}' partitions parameters over ranks, and injector "
@@ -72,6 +79,12 @@ def injector_takes_the_layout(parts: Parts) -> None:
 def exporters_get_what_they_require(parts: Parts) -> None:
     """Every exporter can do its work on what the injector makes."""
     for name, exporter in zip(parts.names["exporters"], parts.exporters, strict=True):
+        if barred := exporter.requires & parts.model.rules_out:
+            raise CompositionError(
+                f"exporter '{name}' requires {', '.join(sorted(barred))}, which model "
+                f"'{parts.names['model']}' does not allow with these options.",
+                mend="Export the adapter, and merge it into the base without model.quantize.",
+            )
         if lacking := exporter.requires - parts.injector.capabilities:
             raise CompositionError(
                 f"exporter '{name}' requires {', '.join(sorted(lacking))}, which injector "
@@ -87,10 +100,15 @@ def parts_are_listed_once(parts: Parts) -> None:
                 raise CompositionError(f"'{name}' is listed {count} times in {section}.")
 
 
-CHECKS: tuple[Check, ...] = (
+DATA_CHECKS: tuple[DataCheck, ...] = (
     model_knows_the_task,
     encoder_is_for_the_task,
     encoder_accepts_the_rows,
+)
+"""Questions about the parts that turn rows into token ids."""
+
+CHECKS: tuple[Check, ...] = (
+    *DATA_CHECKS,
     injector_survives_sharding,
     injector_takes_the_layout,
     exporters_get_what_they_require,

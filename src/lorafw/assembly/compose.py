@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from lorafw.assembly.checks import CHECKS
+from lorafw.assembly.checks import CHECKS, DATA_CHECKS
 from lorafw.assembly.config import Choice, RunConfig
 from lorafw.assembly.draft import SEVERAL
 from lorafw.assembly.registry import Registry
@@ -21,10 +21,26 @@ from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.scenario import Scenario
 from lorafw.contracts.trainer import Trainer
+from lorafw.types import LabeledExample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class DataParts:
+    """The parts that turn rows into token ids, built and found to fit.
+
+    Attributes:
+        names: what the config calls each part, by kind.
+    """
+
+    dataset: DatasetAdapter
+    model: ModelBuilder
+    encoder: Encoder
+    objective: Objective
+    names: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts(DataParts):
     """The parts of a run, built and found to fit.
 
     Attributes:
@@ -33,16 +49,11 @@ class Parts:
         versions: version of every distribution that brings one of the parts.
     """
 
-    dataset: DatasetAdapter
-    model: ModelBuilder
     injector: LoRAInjector
     trainer: Trainer
-    encoder: Encoder
-    objective: Objective
     scenario: Scenario
     exporters: tuple[Exporter, ...]
     listeners: tuple[Listener, ...]
-    names: Mapping[str, Any]
     plan: TrainPlan = field(default_factory=TrainPlan)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,6 +75,20 @@ def compose(config: RunConfig, registry: Registry) -> Parts:
     return parts
 
 
+def compose_data(config: RunConfig, registry: Registry) -> DataParts:
+    """Build the parts that turn rows into token ids; no weights need to be there.
+
+    Raises:
+        LorafwError: as `compose` does.
+    """
+    builder = _Builder(config, registry)
+    parts = builder.data_parts()
+    builder.preflight("dataset", "encoder")
+    for check in DATA_CHECKS:
+        check(parts)
+    return parts
+
+
 class _Builder:
     def __init__(self, config: RunConfig, registry: Registry) -> None:
         self._config, self._registry = config, registry
@@ -71,26 +96,46 @@ class _Builder:
 
     def parts(self) -> Parts:
         config = self._config
-        model = cast("ModelBuilder", self._build(config.model))
-        objective = cast("Objective", self._build(config.objective))
+        data = self._data()
         rest: dict[str, Any] = {
-            kind: self._build(getattr(config, kind))
-            for kind in ("dataset", "injector", "trainer", "scenario")
+            kind: self._build(getattr(config, kind)) for kind in ("injector", "trainer", "scenario")
         } | {section: self._build_all(getattr(config, section)) for section in SEVERAL}
         return Parts(
-            model=model,
-            objective=objective,
-            encoder=cast("Encoder", self._build(_encoder(config, model, objective))),
-            plan=config.plan,
-            names=self._names(),
-            versions=self._versions(),
-            **rest,
+            plan=config.plan, names=self._names(), versions=self._versions(), **data, **rest
         )
 
-    def preflight(self) -> None:
+    def data_parts(self) -> DataParts:
+        data = self._data()
+        return DataParts(names={choice.kind: choice.name for choice, _ in self._built}, **data)
+
+    def preflight(self, *kinds: str) -> None:
+        """Let the parts of these kinds, or all, look at what they need."""
         for choice, part in self._built:
-            with self._config.origins.blame(choice.key):
-                part.preflight()
+            if not kinds or choice.kind in kinds:
+                with self._config.origins.blame(choice.key):
+                    part.preflight()
+
+    def _data(self) -> dict[str, Any]:
+        config = self._config
+        model = cast("ModelBuilder", self._build(config.model))
+        dataset = cast("DatasetAdapter", self._build(config.dataset))
+        objective = cast("Objective", self._build(self._objective(dataset)))
+        return {
+            "model": model,
+            "objective": objective,
+            "dataset": dataset,
+            "encoder": self._build(_encoder(config, model, objective)),
+        }
+
+    def _objective(self, dataset: DatasetAdapter) -> Choice:
+        """The one that is named, or else the one that suits the rows."""
+        choice = self._config.objective or Choice("objective", "", {}, "objective")
+        if choice.name:
+            return choice
+        with self._config.origins.blame(self._config.dataset.key):
+            dataset.preflight()
+            labeled = issubclass(dataset.produces, LabeledExample)
+        return replace(choice, name="classification" if labeled else "causal-lm")
 
     def _build(self, choice: Choice) -> Component:
         with self._config.origins.blame(choice.key):

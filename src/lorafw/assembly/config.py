@@ -17,10 +17,12 @@ from lorafw.assembly.origins import Origins
 from lorafw.assembly.registry import Registry
 from lorafw.assembly.resolved import resolved, write_resolved
 from lorafw.assembly.schema import json_schema
-from lorafw.assembly.yaml_source import Source, read_yaml
+from lorafw.assembly.unset import require_values
+from lorafw.assembly.yaml_source import Source, parse_yaml, read_yaml
 from lorafw.contracts.component import Options
 from lorafw.contracts.plan import TrainPlan
 from lorafw.errors import ConfigError
+from lorafw.presets.catalog import preset_name, preset_text
 
 __all__ = [
     "Choice",
@@ -39,6 +41,9 @@ class RunOptions(Options):
     name: str = Field("run", min_length=1, description="Name of the run.")
     output: Path | None = Field(None, description="Folder of the run; null for runs/<name>.")
     seed: int = Field(0, ge=0, description="All randomness of the run follows from it.")
+    cache: bool = Field(
+        True, description="Keep encoded rows on disk, and use those that are there."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class RunConfig:
 
     Attributes:
         encoder: None, or a choice without a name, to take the one that suits the model.
+        objective: the same, to take the one that suits the rows.
         origins: where each value was written.
         notices: what the user should be told, such as options that were dropped.
     """
@@ -73,12 +79,12 @@ class RunConfig:
     model: Choice
     injector: Choice
     trainer: Choice
-    objective: Choice
     scenario: Choice
     plan: TrainPlan
     exporters: tuple[Choice, ...]
     listeners: tuple[Choice, ...]
     encoder: Choice | None = None
+    objective: Choice | None = None
     origins: Origins = field(default_factory=Origins, compare=False)
     notices: tuple[str, ...] = field(default=(), compare=False)
 
@@ -103,16 +109,19 @@ def read_config(
     lists: Mapping[str, Sequence[str]] | None = None,
     output: Path | None = None,
     overrides: Sequence[str] = (),
+    needs: Sequence[str] = REQUIRED,
 ) -> RunConfig:
     """The config that a file, flags and `-o` assignments make, later ones winning.
 
     Args:
         registry: the installed parts.
-        path: YAML file, or None.
+        path: YAML file, `preset:NAME` for one that comes with lorafw, or None.
         choices: name of the part to take, by kind (`--trainer ddp`).
         lists: names that replace a list, by section (`--exporter merged`).
         output: the run's folder (`--output`).
         overrides: `section.key=value`, the value in YAML (`-o`).
+        needs: kinds of parts without which the config is of no use; others of those that a run
+            requires may be missing, and are then choices without a name.
 
     Raises:
         ConfigError: a section, key or value is wrong or missing.
@@ -120,7 +129,7 @@ def read_config(
     """
     draft = Draft(registry)
     if path is not None:
-        draft.add_file(read_yaml(path))
+        draft.add_file(_source(path))
     for kind, name in (choices or {}).items():
         draft.choose(kind, name)
     for section, names in (lists or {}).items():
@@ -128,17 +137,24 @@ def read_config(
     if output is not None:
         draft.set_option("run.output", str(output))
     draft.override(overrides)
-    return _complete(draft, registry)
+    return _complete(draft, registry, needs)
 
 
-def _complete(draft: Draft, registry: Registry) -> RunConfig:
-    _require(draft, registry)
+def _source(path: Path) -> Source:
+    name = preset_name(path)
+    return read_yaml(path) if name is None else parse_yaml(preset_text(name), str(path))
+
+
+def _complete(draft: Draft, registry: Registry, needs: Sequence[str] = REQUIRED) -> RunConfig:
+    _require(draft, registry, needs)
+    left_out = [kind for kind in REQUIRED if kind not in needs]
+    require_values(draft.sections, draft.origins, left_out)
     sections, origins = {**DEFAULTS, **draft.sections}, draft.origins
     with origins.blame("run"):
         run = RunOptions.from_mapping(sections.get("run", {}), where="run")
     with origins.blame("plan"):
         plan = TrainPlan.from_mapping(sections.get("plan", {}), where="plan")
-    parts: dict[str, Any] = {
+    parts: dict[str, Any] = {kind: Choice(kind, "", {}, kind) for kind in left_out} | {
         kind: _choice(kind, kind, {**DEFAULTS.get(kind, {}), **sections[kind]}, origins)
         for kind in SINGLE
         if kind in sections
@@ -150,15 +166,15 @@ def _complete(draft: Draft, registry: Registry) -> RunConfig:
 
 
 def _choice(kind: str, key: str, section: Mapping[str, Any], origins: Origins) -> Choice:
-    if "use" not in section and kind != "encoder":
+    if "use" not in section and kind not in {"encoder", "objective"}:
         mend = "Add: use: NAME (see `lorafw plugins list`)"
         raise ConfigError(f"says not which {kind} to use.", where=origins.locate(key), mend=mend)
     options = {option: value for option, value in section.items() if option != "use"}
     return Choice(kind, section.get("use", ""), options, key)
 
 
-def _require(draft: Draft, registry: Registry) -> None:
-    missing = [kind for kind in REQUIRED if "use" not in draft.sections.get(kind, {})]
+def _require(draft: Draft, registry: Registry, needs: Sequence[str]) -> None:
+    missing = [kind for kind in needs if "use" not in draft.sections.get(kind, {})]
     if not missing:
         return
     *most, last = missing

@@ -20,12 +20,11 @@ VERSIONS = "versions"
 """Section that `run.yaml` has for its readers; accepted and ignored."""
 SECTIONS = ("run", *SINGLE, "plan", *SEVERAL, VERSIONS)
 DEFAULTS: Mapping[str, Any] = {
-    "objective": {"use": "causal-lm"},
     "scenario": {"use": "single"},
     "exporters": [{"use": "adapter"}],
     "listeners": [{"use": "console"}],
 }
-"""What a run takes when nothing is said; the encoder follows from the model."""
+"""What a run takes when nothing is said; objective and encoder follow from rows and model."""
 
 
 class Draft:

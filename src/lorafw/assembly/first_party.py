@@ -4,6 +4,10 @@ from __future__ import annotations
 
 FIRST_PARTY: dict[tuple[str, str], str] = {
     ("model", "llama"): "lorafw-llama",
+    ("model", "minimind"): "lorafw-minimind",
+    ("exporter", "minimind-pth"): "lorafw-minimind",
+    ("model", "glm"): "lorafw-glm",
+    ("exporter", "chatglm-adapter"): "lorafw-glm",
     ("injector", "peft"): "lorafw-peft",
     ("injector", "custom"): "lorafw-custom",
     ("trainer", "ddp"): "lorafw-ddp",

@@ -31,6 +31,10 @@ class Events:
         """A part of the run that takes time begins (data, model, fit, export)."""
 
     @_announces
+    def rows_encoded(self, done: int, total: int) -> None:
+        """Some of a split's rows are encoded; sent once a second while that goes on."""
+
+    @_announces
     def fit_start(self, steps: int, start: int, rows: int, trainable: int, parameters: int) -> None:
         """Training begins at step `start` of `steps`; counts are of rows and of numbers."""
 

@@ -79,7 +79,13 @@ class Plain(_Talker):
         self.say(f"Stage: {stage}")
 
     @listens
+    def rows_encoded(self, done: int, total: int) -> None:
+        if self._due():
+            self.say(f"Encoded {done:,} of {total:,} rows.")
+
+    @listens
     def fit_start(self, steps: int, start: int, rows: int, trainable: int, parameters: int) -> None:
+        self._spoke = float("-inf")  # the first step is told, whatever was told before
         begun = f" from step {start}" if start else ""
         self.say(
             f"Training {trainable:,} of {parameters:,} parameters on {rows:,} rows, "
@@ -89,12 +95,18 @@ class Plain(_Talker):
     @listens
     def step_end(self, step: int, steps: int, loss: float, tokens: int, seconds: float) -> None:
         self.pace.add(tokens, seconds)
-        now = time.monotonic()
-        if now - self._spoke >= self._interval or step == steps:
-            self._spoke = now
+        if self._due() or step == steps:
             speed = f"{self.pace.tokens_per_second:,.0f} tokens/s"
             left = self.pace.left(steps - step)
             self.say(f"Step {step}/{steps}: loss {loss:.4f}, {speed}, {left} left")
+
+    def _due(self) -> bool:
+        """Whether nothing was said for a while; if so, something is said now."""
+        now = time.monotonic()
+        if now - self._spoke < self._interval:
+            return False
+        self._spoke = now
+        return True
 
 
 class Live(_Talker):
@@ -120,6 +132,11 @@ class Live(_Talker):
         self._clear()
         self._task = self._bar.add_task(stage, total=None, figures="")
         self._bar.start()
+
+    @listens
+    def rows_encoded(self, done: int, total: int) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, figures="rows encoded")
 
     @listens
     def fit_start(self, steps: int, start: int) -> None:

@@ -31,6 +31,7 @@ class AdapterExporter(Exporter):
         """
         from lorafw.adapters.peft_layout import adapter_digest, read_adapter, write_adapter
         from lorafw.adapters.targets import base_modules
+        from lorafw.models.names import stores_transposed
 
         state = request.model.state()
         _check_trained(state)
@@ -40,6 +41,8 @@ class AdapterExporter(Exporter):
             base_path=_base_path(request.builder),
             recipe=request.recipe,
             modules=base_modules(request.model.bundle.module, state.spec.targets),
+            fan_in_fan_out=any(map(stores_transposed, request.model.bundle.module.modules())),
+            task=request.model.bundle.task,
         )
         if adapter_digest(read_adapter(folder)) != adapter_digest(state):
             raise ExportError("the adapter read back is not the one written.", where=str(folder))

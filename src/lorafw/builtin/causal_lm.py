@@ -37,7 +37,8 @@ class CausalLM(Objective):
         loss = self._cross_entropy(bundle, hidden.rows, batch.labels) / totals["targets"]
         if hidden.auxiliary is None:
             return loss
-        return loss + hidden.auxiliary * (self.counts(batch)["targets"] / totals["targets"])
+        trained = batch.labels != IGNORE_INDEX
+        return loss + (hidden.auxiliary * trained).sum() / totals["targets"]
 
     def measure(self, bundle: ModelBundle, batch: Batch) -> Mapping[str, Tensor]:
         """Summed cross-entropy and the count of targets."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from lorafw.contracts.model import ModelBuilder
+    from lorafw.contracts.model import ModelBuilder, ModelBundle
 
 
 class MergedExporter(Exporter):
@@ -52,7 +52,7 @@ class MergedExporter(Exporter):
         for name, tensor in _native_tensors(request):
             writer.add(name, _finite(name, self._cast(tensor)))
         writer.finish()
-        write_json(folder / "config.json", _config(request.builder, writer.main_dtype))
+        write_json(folder / "config.json", _config(request, writer.main_dtype))
         _copy_beside(request.builder, folder)
         request.model.bundle.tokenizer.save_pretrained(folder)
         write_recipe(folder, {**request.recipe, "merged": True})
@@ -85,11 +85,23 @@ def _finite(name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _config(builder: ModelBuilder, dtype: torch.dtype) -> dict[str, object]:
+def _config(request: ExportRequest, dtype: torch.dtype) -> dict[str, object]:
     """The family's config, with the dtype that the weights have now under either of its names."""
-    config = dict(builder.native_config())
+    config = {**request.builder.native_config(), **_classes(request.model.bundle)}
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     return {**config, key: str(dtype).removeprefix("torch.")}
+
+
+def _classes(bundle: ModelBundle) -> dict[str, object]:
+    """What a classifier's config says besides: transformers' class of it and the names it knows."""
+    if not bundle.labels:
+        return {}
+    return {
+        "architectures": [type(bundle.module).__name__],
+        "id2label": {str(index): label for index, label in enumerate(bundle.labels)},
+        "label2id": {label: index for index, label in enumerate(bundle.labels)},
+        "problem_type": "single_label_classification",
+    }
 
 
 def _copy_beside(builder: ModelBuilder, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lorafw import __version__
-from lorafw.cli.verbs import LazyGroup
+from lorafw.cli.verbs import PluginGroup
 
 VERBS = {
     "run": ("lorafw.cli.run:run", "Fine-tune a model as a config and flags say."),
@@ -18,6 +18,9 @@ VERBS = {
         "lorafw.cli.demo:demo",
         "Fine-tune the embedded model and compare its answers before and after.",
     ),
+    "data": ("lorafw.cli.data:data", "Look at rows as the model sees them, and find bad ones."),
+    "presets": ("lorafw.cli.presets:presets", "List and show the configs that come with lorafw."),
+    "models": ("lorafw.cli.models:models", "Tell what a base model is before loading it."),
     "plugins": ("lorafw.cli.plugins:plugins", "List, show and check the installed parts."),
     "config": ("lorafw.cli.config:config", "Show, validate and describe configs."),
 }
@@ -25,7 +28,7 @@ VERBS = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=PluginGroup,
     verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

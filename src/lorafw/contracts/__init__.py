@@ -7,7 +7,7 @@ from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingStat
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.injector import AdaptedModel, LoRAInjector
 from lorafw.contracts.listener import Listener
-from lorafw.contracts.model import Hidden, ModelBuilder, ModelBundle, ModelRequest
+from lorafw.contracts.model import Hidden, ModelBuilder, ModelBundle, ModelRequest, Outline
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.scenario import Scenario, Session
@@ -31,6 +31,7 @@ __all__ = [
     "ModelRequest",
     "Objective",
     "Options",
+    "Outline",
     "RunningTrainer",
     "Scenario",
     "Session",

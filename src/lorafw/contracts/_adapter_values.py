@@ -27,10 +27,14 @@ def fresh_values(parameters: Mapping[str, nn.Parameter], seed: int) -> dict[str,
 def _fresh(name: str, shape: torch.Size, seed: int) -> Tensor:
     value = torch.zeros(shape)
     if name.endswith(".lora_A.weight"):
-        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-        nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
+        nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=named_generator(name, seed))
     return value
+
+
+def named_generator(name: str, seed: int) -> torch.Generator:
+    """Random numbers of one tensor: they follow from its name and the seed, and nothing else."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def copy_values(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:

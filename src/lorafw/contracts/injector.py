@@ -27,7 +27,10 @@ class AdaptedModel(ABC):
 
     @abstractmethod
     def trainable(self) -> Mapping[str, nn.Parameter]:
-        """The trainable parameters, fp32, under canonical names, in a fixed order."""
+        """The trainable parameters, fp32, under canonical names, in a fixed order.
+
+        Behind the adapter's come those of the bundle's `head_modules`, under the base's names.
+        """
 
     @abstractmethod
     def disabled(self) -> AbstractContextManager[None]:
@@ -36,6 +39,8 @@ class AdaptedModel(ABC):
     @abstractmethod
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
         """The base's tensors under base names, update folded in, one at a time.
+
+        Those of trained modules come as they are now.
 
         The sum W + scaling · B·A is formed in fp32 and rounded once to the dtype of W.
         Tied weights come under every name the base's own checkpoint has them.
@@ -59,12 +64,20 @@ class AdaptedModel(ABC):
 
         copy_values(self.trainable(), tensors)
 
+    def base_values(self) -> Mapping[str, Tensor]:
+        """What the tensors of trained modules are in the base, by canonical name."""
+        return {}
+
     def reset(self, seed: int) -> None:
-        """Fresh values, a pure function of (seed, name): the same under every injector."""
+        """Fresh values, a pure function of (seed, name): the same under every injector.
+
+        Trained modules get back what they are in the base.
+        """
         from lorafw.contracts._adapter_values import fresh_values
 
-        parameters = self.trainable()
-        self.load_state(fresh_values(parameters, seed))
+        base = self.base_values()
+        factors = {name: p for name, p in self.trainable().items() if name not in base}
+        self.load_state({**fresh_values(factors, seed), **base})
 
     def after_step(self, step: int) -> None:
         """Called once after every optimizer step; most methods have nothing to do."""

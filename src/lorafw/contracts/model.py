@@ -11,16 +11,26 @@ from lorafw.contracts.component import Component
 from lorafw.types import Capability, Task, Tokenizer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, device, nn
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a run asks of a builder: the task, the device, and the seed of random weights."""
+    """What a run asks of a builder.
+
+    Attributes:
+        task: what the model is for.
+        device: where its weights go.
+        seed: what random weights follow from.
+        labels: names of the classes, for classification; empty for those the model's files name.
+    """
 
     task: Task
     device: device
     seed: int = 0
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +38,34 @@ class Hidden:
     """What comes out of a model just before its head.
 
     Attributes:
-        rows: [..., width], in the model's dtype, shaped as the batch's labels plus width.
-        auxiliary: fp32 scalar the model adds to its loss (routers), or None.
+        rows: [..., width], in the model's dtype, shaped as the batch's labels plus width. For
+            classification the scores themselves, [rows, classes]: how a family comes from tokens
+            to classes is its own affair.
+        auxiliary: what the model adds to its loss (routers), fp32, or None: one scalar, or one
+            value per position, of which those with a label count.
     """
 
     rows: Tensor
     auxiliary: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A model as far as its files' headers tell; no weight is read.
+
+    Attributes:
+        module: the module tree on the meta device: names and shapes.
+        lora_targets: as the bundle's would be.
+        tasks: what it can be built for.
+        segments: whether its attention looks able to take several sequences at once.
+        generation: what the family calls this member of it; empty if it has one name only.
+    """
+
+    module: nn.Module
+    lora_targets: tuple[str, ...]
+    tasks: frozenset[Task]
+    segments: bool
+    generation: str = ""
 
 
 class ModelBundle(ABC):
@@ -46,6 +78,9 @@ class ModelBundle(ABC):
         base: content identity of its files, so that an adapter finds its own base again.
         lora_targets: full names of the linears that LoRA adapts by default.
         capabilities: `Capability.SEGMENTS` if its attention can take several sequences at once.
+        labels: names of the classes, for classification.
+        head_modules: full names of modules that start fresh, or are the task's own: injectors make
+            them trainable, in fp32, beside the adapter.
     """
 
     module: nn.Module
@@ -54,6 +89,8 @@ class ModelBundle(ABC):
     base: str
     lora_targets: tuple[str, ...]
     capabilities: frozenset[Capability]
+    labels: tuple[str, ...] = ()
+    head_modules: tuple[str, ...] = ()
 
     @abstractmethod
     def hidden(self, inputs: Mapping[str, Tensor]) -> Hidden:
@@ -83,6 +120,19 @@ class ModelBuilder(Component, ABC):
 
     tasks: ClassVar[frozenset[Task]]
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:  # noqa: ARG003 - a family that can tell, overrides it
+        """Whether the files at a path look like this family's; torch-free, and quick."""
+        return False
+
+    def outline(self) -> Outline | None:
+        """What can be told before the weights are read; None if this family cannot tell.
+
+        Raises:
+            ModelError: what `build` would raise for what the files' headers show.
+        """
+        return None
+
     @abstractmethod
     def default_encoder(self, task: Task) -> str:
         """Name of the encoder that suits this model when the user names none; torch-free."""
@@ -106,6 +156,11 @@ class ModelBuilder(Component, ABC):
     @abstractmethod
     def native_config(self) -> Mapping[str, object]:
         """The family's own config, as written beside exported weights."""
+
+    @property
+    def rules_out(self) -> frozenset[Capability]:
+        """What no adapter can do on a base built with these options, such as being merged."""
+        return frozenset()
 
     def native_state(self, name: str, tensor: Tensor) -> Mapping[str, Tensor]:
         """One tensor back in the family's published layout; inverts what `build` did to it."""

@@ -28,6 +28,10 @@ class Objective(Component, ABC):
     sums: ClassVar[tuple[str, ...]]
     """Names of what `measure` sums up, in a fixed order."""
 
+    def sums_of(self, bundle: ModelBundle) -> tuple[str, ...]:  # noqa: ARG002 - for those that ask
+        """`sums`, where the model at hand does not add to them (its classes, for example)."""
+        return self.sums
+
     @abstractmethod
     def counts(self, batch: Batch) -> Mapping[str, int]:
         """What the loss will be divided by, by unit; needs no model."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from lorafw.contracts.model import ModelBuilder, ModelBundle, ModelRequest
+from lorafw.contracts.model import ModelBuilder, ModelBundle, ModelRequest, Outline
 from lorafw.errors import ModelError
 from lorafw.models import folder as folders
-from lorafw.types import Task, Tokenizer
+from lorafw.models import quantization
+from lorafw.models.headers import stored_tensors
+from lorafw.models.quantization import Quantization
+from lorafw.types import Capability, Task, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +35,22 @@ class TransformersBuilder(ModelBuilder):
         None, description="Folder of the tokenizer, where it is not beside the weights."
     )
 
+    quantize: Quantization | None = Field(
+        None, description="Hold the weights of the layers in 4 bits or 8, through bitsandbytes."
+    )
+    double_quant: bool = Field(
+        default=False, description="With nf4: quantise its scales too, 0.4 bits less per weight."
+    )
+    compute_dtype: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="With nf4: dtype of the products; auto is the one of the other weights."
+    )
+
+    @model_validator(mode="after")
+    def _quantisation_is_one(self) -> Self:
+        if self.quantize != "nf4" and (self.double_quant or self.compute_dtype != "auto"):
+            raise ValueError("double_quant and compute_dtype are for quantize: nf4")
+        return self
+
     @abstractmethod
     def folder(self) -> Path | None:
         """The local folder of the weights; None if they are in no file.
@@ -48,8 +67,17 @@ class TransformersBuilder(ModelBuilder):
         """Check that the folder, its config, its weights and its tokenizer's folder are there."""
         if folder := self.folder():
             folders.model_type(folder)
-            folders.weight_files(folder)
+            stored_tensors(folders.weight_files(folder))
         self.tokenizer_folder()
+        if self.quantize is not None:
+            quantization.require()
+            self._refuse_quantised_files()
+
+    @property
+    def rules_out(self) -> frozenset[Capability]:
+        """Quantised weights take no update, and cannot be partitioned over ranks."""
+        unable = {Capability.MERGEABLE, Capability.SHARDABLE}
+        return frozenset(unable if self.quantize is not None else ())
 
     def tokenizer_folder(self) -> Path:
         """The folder the tokenizer is read from.
@@ -61,8 +89,13 @@ class TransformersBuilder(ModelBuilder):
             return folders.resolve(self.tokenizer_path)
         return self._weights_folder()
 
-    def default_encoder(self, task: Task) -> str:  # noqa: ARG002 - there is one task so far
-        """`chat` if the tokenizer knows how a conversation is written, else `prompt`."""
+    def default_encoder(self, task: Task) -> str:
+        """`chat` if the tokenizer knows how a conversation is written, else `prompt`.
+
+        For classification it is `text-pair`.
+        """
+        if task is Task.CLASSIFICATION:
+            return "text-pair"
         return "chat" if folders.has_chat_template(self.tokenizer_folder()) else "prompt"
 
     def tokenizer(self) -> Tokenizer:
@@ -77,14 +110,68 @@ class TransformersBuilder(ModelBuilder):
         from lorafw.models.transformers_bundle import TransformersBundle
 
         folder = self._weights_folder()
-        model = load_model(folder, dtype=self.dtype, trust_remote_code=self.runs_code())
+        if request.task is Task.CLASSIFICATION:
+            return self._classifier(request, tokenizer, folder)
+        model = load_model(
+            folder,
+            dtype=self.dtype,
+            trust_remote_code=self.runs_code(),
+            quantization=self.quantization_config(),
+            device=request.device,
+        )
+        check_vocabulary(model, tokenizer)
+        return TransformersBundle(model, tokenizer, base=folders.identity(folder))
+
+    def _classifier(self, request: ModelRequest, tokenizer: Tokenizer, folder: Path) -> ModelBundle:
+        from lorafw.models.classifier_bundle import ClassifierBundle
+        from lorafw.models.classifier_loading import load_classifier
+        from lorafw.models.loading import check_vocabulary
+
+        model, heads = load_classifier(
+            folder,
+            request,
+            dtype=self.dtype,
+            trust_remote_code=self.runs_code(),
+            quantization=self.quantization_config(),
+        )
         check_vocabulary(model, tokenizer)
         base = folders.identity(folder)
-        return TransformersBundle(model.to(request.device), tokenizer, base=base)
+        return ClassifierBundle(model, tokenizer, base=base, head_modules=heads)
+
+    def outline(self) -> Outline | None:
+        """The module tree, from config and headers; None for weights that are in no file."""
+        from lorafw.models.outline import outline_of_fields, outline_of_folder
+
+        if (folder := self.folder()) is None:
+            return None
+        fields = self.native_config()
+        if fields.get("model_type") != folders.model_type(folder):  # it is converted while loading
+            return outline_of_fields(fields, folder)
+        return outline_of_folder(folder, trust_remote_code=self.runs_code())
 
     def native_config(self) -> Mapping[str, object]:
         """What `config.json` holds."""
         return folders.read_json(self._weights_folder() / "config.json")
+
+    def quantization_config(self) -> Any:
+        """What transformers is told so that it quantises while loading; None to leave weights."""
+        if self.quantize is None:
+            return None
+        from lorafw.models.loading import torch_dtype
+
+        products = self.dtype if self.compute_dtype == "auto" else self.compute_dtype
+        stored = self.native_config().get("dtype") or self.native_config().get("torch_dtype")
+        if products == "auto":
+            products = "bf16" if stored == "bfloat16" else "fp32"
+        return quantization.bitsandbytes_config(
+            self.quantize, double_quant=self.double_quant, compute_dtype=torch_dtype(products)
+        )
+
+    def _refuse_quantised_files(self) -> None:
+        if "quantization_config" in self.native_config():
+            mend = "Leave model.quantize out, or give the folder of the original weights."
+            where = str(self._weights_folder())
+            raise ModelError("the weights are quantised already.", where=where, mend=mend)
 
     def _weights_folder(self) -> Path:
         if folder := self.folder():

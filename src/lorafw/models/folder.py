@@ -94,7 +94,8 @@ def model_type(folder: Path) -> str:
     """
     file = folder / "config.json"
     if not (folder / "config.json").exists() and (folder / "adapter_config.json").exists():
-        mend = "Give the folder of its base model."
+        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        mend = f"Give its base model: {base or 'its folder is not written down here'}."
         raise ModelError("this is an adapter, not a model.", where=str(folder), mend=mend)
     name = read_json(file).get("model_type")
     if not isinstance(name, str) or not name:

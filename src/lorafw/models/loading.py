@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lorafw.errors import ModelError
+from lorafw.models.quantization import keep_differentiable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Tokenize
     if not any((folder / name).exists() for name in known):
         mend = "Copy its tokenizer files there, or set tokenizer_path."
         raise ModelError("there is no tokenizer.", where=str(folder), mend=mend)
-    with quiet(), _explained(folder, "the tokenizer"):
+    with quiet(), explained(folder, "the tokenizer"):
         tokenizer: Any = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
@@ -51,14 +52,28 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """
     from transformers import AutoConfig
 
-    with quiet(), _explained(folder, "config.json"):
+    with quiet(), explained(folder, "config.json"):
         return AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
 
 
-def load_model(folder: Path, *, dtype: DtypeName, trust_remote_code: bool = False) -> Any:
+def load_model(
+    folder: Path,
+    *,
+    dtype: DtypeName,
+    trust_remote_code: bool = False,
+    quantization: Any = None,
+    device: torch.device | None = None,
+) -> Any:
     """A transformers causal language model with every weight from the folder's safetensors files.
+
+    Args:
+        folder: in the transformers layout.
+        dtype: of the weights; with `quantization`, of those that are not quantised.
+        trust_remote_code: run Python files in the folder.
+        quantization: from `lorafw.models.quantization.bitsandbytes_config`.
+        device: where the weights go; the CPU if not given.
 
     Raises:
         ModelError: a file is cut off, or the weights are not exactly those the config asks for.
@@ -66,20 +81,76 @@ def load_model(folder: Path, *, dtype: DtypeName, trust_remote_code: bool = Fals
     from transformers import AutoModelForCausalLM
 
     config = load_config(folder, trust_remote_code=trust_remote_code)
-    with quiet(), _explained(folder, "the model"):
-        model, report = AutoModelForCausalLM.from_pretrained(
+    model, report = from_files(
+        AutoModelForCausalLM,
+        folder,
+        config,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        quantization=quantization,
+        device=device,
+    )
+    check_report(report, folder)
+    return model
+
+
+def from_files(
+    kind: Any,
+    folder: Path,
+    config: Any,
+    *,
+    dtype: DtypeName,
+    trust_remote_code: bool,
+    quantization: Any,
+    device: torch.device | None,
+) -> tuple[Any, Mapping[str, Any]]:
+    """A model of one of transformers' `AutoModelFor…` kinds, and its report on what it loaded.
+
+    The other arguments are those of `load_model`.
+
+    Raises:
+        ModelError: a file is cut off, or transformers cannot make this kind of it.
+    """
+    with quiet(), explained(folder, "the model"):
+        if quantization is not None:
+            spare = _outside_the_layers(kind, config, trust_remote_code=trust_remote_code)
+            quantization.llm_int8_skip_modules = spare  # in 4 bits it goes by this name too
+        model, report = kind.from_pretrained(
             folder,
             config=config,
             dtype=torch_dtype(dtype) or "auto",
-            attn_implementation=_attention(config),
+            attn_implementation=preferred_attention(config),
             trust_remote_code=trust_remote_code,
             local_files_only=True,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # they are in the report, which says more than the error
             output_loading_info=True,
+            quantization_config=quantization,
+            device_map=_device_map(quantization, device),
         )
-    _check_report(report, folder)
-    return model
+    if quantization is not None:
+        keep_differentiable(model)
+        return model, report  # quantised weights are where they belong, and some cannot be moved
+    return (model if device is None else model.to(device)), report
+
+
+def _outside_the_layers(kind: Any, config: Any, *, trust_remote_code: bool) -> list[str]:
+    """Linears that stay whole: heads, whose values may yet be drawn, and routers of experts."""
+    import torch
+
+    from lorafw.models.names import layer_linears
+
+    with torch.device("meta"):
+        tree = kind.from_config(config, trust_remote_code=trust_remote_code)
+    inside = set(layer_linears(tree))
+    linears = (name for name, part in tree.named_modules() if isinstance(part, torch.nn.Linear))
+    return [name for name in linears if name not in inside]
+
+
+def _device_map(quantization: Any, device: torch.device | None) -> dict[str, Any] | None:
+    """Where weights go while they are read: quantised ones cannot move, meta ones are not read."""
+    straight = quantization is not None or (device is not None and device.type == "meta")
+    return {"": device or "cpu"} if straight else None
 
 
 def torch_dtype(name: DtypeName) -> torch.dtype | None:
@@ -117,14 +188,15 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _attention(config: Any) -> str | None:
+def preferred_attention(config: Any) -> str | None:
+    """The attention implementation a family needs; None for transformers' own choice."""
     # The fused kernels ignore the soft cap on attention scores (Gemma 2).
     text = config.get_text_config(decoder=True)
     return "eager" if getattr(text, "attn_logit_softcapping", None) else None
 
 
 @contextlib.contextmanager
-def _explained(folder: Path, what: str) -> Iterator[None]:
+def explained(folder: Path, what: str) -> Iterator[None]:
     """Turn what transformers raises about a bad folder into one error for the user."""
     from safetensors import SafetensorError
 
@@ -142,7 +214,12 @@ def _explained(folder: Path, what: str) -> Iterator[None]:
         raise ModelError(message, where=str(folder), mend=mend) from error
 
 
-def _check_report(report: Mapping[str, Any], folder: Path) -> None:
+def check_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Refuse weights that are not exactly those the config asks for.
+
+    Raises:
+        ModelError: a tensor has another shape, is missing, or has no place.
+    """
     for name, have, want in sorted(report["mismatched_keys"]):
         fault = f"{name} has shape {list(have)}, config.json asks for {list(want)}."
         raise ModelError(fault, where=str(folder), mend="Is this the config of these weights?")

@@ -20,10 +20,22 @@ def checkpoint_names(module: nn.Module) -> tuple[str, ...]:
     return tuple(name for name in module.state_dict() if name not in tied)
 
 
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module is `nn.Linear`, a quantised form of it, or GPT-2's `Conv1D`."""
+    return isinstance(module, nn.Linear) or stores_transposed(module)
+
+
+def stores_transposed(module: nn.Module) -> bool:
+    """Whether a linear's weight is [in, out], as in GPT-2's `Conv1D`, and not [out, in]."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, Conv1D)
+
+
 def layer_linears(module: nn.Module) -> tuple[str, ...]:
     """Full names of the linears in the numbered layers; neither the head nor routers of experts."""
     return tuple(
         name
         for name, part in module.named_modules()
-        if isinstance(part, nn.Linear) and _LAYER.search(name) and not _ROUTER.search(name)
+        if is_linear(part) and _LAYER.search(name) and not _ROUTER.search(name)
     )

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_FULL, _SLIDING = "full_attention", "sliding_attention"
+_TRIAL = f"{segment_attention.NAME}_trial"
+
+
 class TransformersBundle(ModelBundle):
     """A causal language model of transformers, frozen, in eval mode.
 
@@ -40,7 +44,7 @@ class TransformersBundle(ModelBundle):
         self.task = Task.CAUSAL_LM
         self.base = base
         self.lora_targets = layer_linears(model)
-        self._decoder = model.get_decoder()
+        self._decoder = _decoder_of(model)
         self._form = head_form(model.config)
         check_head(self)
         check_causal(self)
@@ -90,29 +94,53 @@ class TransformersBundle(ModelBundle):
         return module.get_output_embeddings()
 
 
+def _decoder_of(model: Any) -> Any:
+    """What comes before the head; Llama 4's text model gives itself for an answer."""
+    decoder = model.get_decoder()
+    return model.model if decoder is model else decoder
+
+
 def _switch_to_segments(bundle: TransformersBundle) -> bool:
     """Let the model's attention take segments if it can, proved on a few tokens."""
     model: Any = bundle.module
-    if not _only_full_attention(model):
+    if not may_take_segments(model):
         return False
+    told: list[int | None] = []
     segment_attention.register()
-    model.set_attn_implementation(segment_attention.NAME)
+    segment_attention.register(_TRIAL, told)
+    model.set_attn_implementation(_TRIAL)
+    agree = False
     with contextlib.suppress(TypeError, RuntimeError):  # a layer that does not pass segments on
-        if segments_agree(bundle):
-            return True
-    model.set_attn_implementation("sdpa")
-    return False
+        agree = segments_agree(bundle)
+    able = agree and _as_configured(told, model)
+    model.set_attn_implementation(segment_attention.NAME if able else "sdpa")
+    return able
 
 
-def _only_full_attention(model: Any) -> bool:
-    """Whether every layer is plain causal attention that goes through transformers' interface."""
+def may_take_segments(model: Any) -> bool:
+    """Whether every layer looks like causal attention that goes through transformers' interface."""
     config = model.config.get_text_config(decoder=True)
-    windows = ("sliding_window", "attention_chunk_size", "attn_logit_softcapping")
-    layers = getattr(config, "layer_types", None) or ["full_attention"]
+    layers = getattr(config, "layer_types", None) or [_FULL]
     return (
         model._supports_attention_backend  # noqa: SLF001 - transformers has no public name for it
         and not model._is_stateful  # noqa: SLF001
         and model.config._attn_implementation == "sdpa"  # noqa: SLF001
-        and set(layers) == {"full_attention"}
-        and all(getattr(config, window, None) is None for window in windows)
+        and set(layers) <= {_FULL, _SLIDING}
+        and getattr(config, "attention_chunk_size", None) is None
+        and getattr(config, "attn_logit_softcapping", None) is None
     )
+
+
+def _as_configured(told: list[int | None], model: Any) -> bool:
+    """Whether the attention of every layer was told of its window.
+
+    A window that is in the mask alone would be lost with the mask, and rows of a few tokens, which
+    fit into every window, would not show it.
+    """
+    config = model.config.get_text_config(decoder=True)
+    window = getattr(config, "sliding_window", None) or None
+    layers = getattr(config, "layer_types", None) or [_SLIDING] * config.num_hidden_layers
+    expected = [window if layer == _SLIDING else None for layer in layers]
+    if set(expected) == {None}:
+        return set(told) == {None}
+    return told == expected * (len(told) // len(expected))

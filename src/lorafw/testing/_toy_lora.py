@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorafw.adapters.base_tensors import merged_tensors, tensor_of
+from lorafw.adapters.trained_modules import TrainedModules
 from lorafw.contracts import AdaptedModel, ModelBundle
 from lorafw.models.names import checkpoint_names
 from lorafw.types import AdapterSpec, canonical_pair
@@ -57,6 +58,7 @@ class ToyAdaptedModel(AdaptedModel):
             layer = ToyLoRALinear(linear, spec.rank_of(name), scaling, spec.dropout)
             bundle.module.set_submodule(name, layer)
             self._layers[name] = layer
+        self._trained = TrainedModules(bundle.module, spec.trained)
         self.train(mode=False)
         self.reset(seed=0)
 
@@ -65,7 +67,11 @@ class ToyAdaptedModel(AdaptedModel):
         found: dict[str, nn.Parameter] = {}
         for name, layer in self._layers.items():
             found |= zip(canonical_pair(name), (layer.lora_A, layer.lora_B), strict=True)
-        return found
+        return found | self._trained.parameters
+
+    def base_values(self) -> Mapping[str, Tensor]:
+        """What the trained modules are in the base."""
+        return self._trained.base_values()
 
     def train(self, mode: bool) -> None:
         """Switch the adapter's dropout."""
@@ -79,7 +85,8 @@ class ToyAdaptedModel(AdaptedModel):
         for layer in self._layers.values():
             layer.enabled = False
         try:
-            yield
+            with self._trained.disabled():
+                yield
         finally:
             for name, layer in self._layers.items():
                 layer.enabled = before[name]

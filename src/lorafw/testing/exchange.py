@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lorafw.adapters.peft_layout import write_adapter
 from lorafw.assembly.registry import Registry
 from lorafw.errors import AdapterError
+from lorafw.models.names import stores_transposed
 from lorafw.testing.promise import NotPromised
 
 if TYPE_CHECKING:
@@ -52,9 +53,18 @@ def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> None
         raise NotPromised("peft is not installed")
     from peft import PeftModel
 
-    names = [name for name, _ in base.module.named_modules()]
-    write_adapter(folder, model.state(), base_path=None, recipe={}, modules=names)
     module: Any = base.module
+    names = [name for name, _ in module.named_modules()]
+    transposed = any(map(stores_transposed, module.modules()))
+    write_adapter(
+        folder,
+        model.state(),
+        base_path=None,
+        recipe={},
+        modules=names,
+        fan_in_fan_out=transposed,
+        task=model.bundle.task,
+    )
     with warnings.catch_warnings():
         # PEFT 0.21 asks transformers by a name that transformers 5 calls deprecated.
         warnings.simplefilter("ignore", FutureWarning)

@@ -20,8 +20,13 @@ _TOKENS = (5, 9, 11, 4, 7, 3, 8, 6, 12, 10)
 class ExporterContract(ComponentContract, kind="exporter"):
     """Promises of an `Exporter`; the fixture is called `exporter`.
 
-    An exporter for another tool than lorafw, transformers and PEFT overrides `reload`.
+    An exporter for another tool than lorafw, transformers and PEFT overrides `reload`, one for a
+    single family of models `request`.
     """
+
+    def request(self, folder: Path) -> ExportRequest:
+        """A request to export a small model, made in a folder, with an adapter that acts."""
+        return _request(folder)
 
     def reload(self, folder: Path, ids: Sequence[int]) -> Tensor:
         """Logits [len(ids), vocab] of the exported model, as the tool it is for computes them."""
@@ -33,13 +38,13 @@ class ExporterContract(ComponentContract, kind="exporter"):
         self, exporter: Exporter, tmp_path: Path
     ) -> None:
         folder = _new(tmp_path / "out")
-        named = [path.resolve() for path in exporter.export(_request(tmp_path), folder)]
+        named = [path.resolve() for path in exporter.export(self.request(tmp_path), folder)]
         found = [path.resolve() for path in folder.rglob("*") if path.is_file()]
         assert found, "nothing was written"
         assert sorted(named) == sorted(found), f"named {sorted(named)}, found {sorted(found)}"
 
     def test_a_second_export_is_bit_identical(self, exporter: Exporter, tmp_path: Path) -> None:
-        request, contents = _request(tmp_path), []
+        request, contents = self.request(tmp_path), []
         for name in ("first", "second"):
             folder = _new(tmp_path / name)
             files = exporter.export(request, folder)
@@ -52,14 +57,14 @@ class ExporterContract(ComponentContract, kind="exporter"):
     def test_the_exported_model_computes_what_the_live_one_did(
         self, exporter: Exporter, tmp_path: Path
     ) -> None:
-        request, folder = _request(tmp_path), _new(tmp_path / "out")
+        request, folder = self.request(tmp_path), _new(tmp_path / "out")
         exporter.export(request, folder)
         found, wanted = self.reload(folder, _TOKENS), _live_logits(request)
         off = float((found - wanted).abs().max())
         assert off <= 1e-4, f"logits differ by {off:.1e}"
 
     def test_a_damaged_adapter_is_refused(self, exporter: Exporter, tmp_path: Path) -> None:
-        request = _request(tmp_path)
+        request = self.request(tmp_path)
         values = dict(request.model.state().tensors)
         name = next(name for name in values if name.endswith(".lora_B.weight"))
         values[name] = values[name].clone().fill_(float("nan"))

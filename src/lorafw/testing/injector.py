@@ -13,7 +13,7 @@ from lorafw.types import Capability, Encoded, canonical_pair
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class InjectorContract(ComponentContract, kind="injector"):
@@ -62,10 +62,11 @@ class InjectorContract(ComponentContract, kind="injector"):
         spec, parameters = model.spec, model.trainable()
         names = [name for target in spec.targets for name in canonical_pair(target)]
         assert names, "nothing is adapted"
+        names += _whole(base)
         assert sorted(parameters) == sorted(names), f"{sorted(parameters)} is not {sorted(names)}"
         assert len({id(p) for p in parameters.values()}) == len(names), "a parameter is shared"
         for target in spec.targets:
-            out, wide = base.module.get_parameter(f"{target}.weight").shape
+            out, wide = _size(base.module.get_submodule(target))
             shapes = [tuple(parameters[name].shape) for name in canonical_pair(target)]
             rank = spec.rank_of(target)
             assert shapes == [(rank, wide), (out, rank)], f"{target} has A and B of {shapes}"
@@ -180,6 +181,20 @@ class InjectorContract(ComponentContract, kind="injector"):
         load_with_peft(base, model, tmp_path)
         off = distance(logits_of(base, _rows()), logits_of(model.bundle, _rows()))
         assert off <= 1e-5, f"under PEFT the output is off by {off:.1e}"
+
+
+def _whole(base: ModelBundle) -> list[str]:
+    """The base's names of what is trained whole."""
+    inside = tuple(f"{module}." for module in base.head_modules)
+    return [name for name, _ in base.module.named_parameters() if name.startswith(inside)]
+
+
+def _size(linear: nn.Module) -> tuple[int, int]:
+    """How many features come out of a linear and go into it."""
+    from lorafw.models.names import stores_transposed
+
+    first, second = linear.get_parameter("weight").shape
+    return (second, first) if stores_transposed(linear) else (first, second)
 
 
 def _rows() -> list[Encoded]:

@@ -19,6 +19,7 @@ def sample_run(folder: Path, *, fails: bool = False) -> Told:
     step = {"steps": 2, "epoch": 0.5, "loss": 1.25, "grad_norm": 3.5, "learning_rate": 2e-4}
     told: Told = [
         ("run_start", {"folder": folder, "config": {"run": {"seed": 0}, "trainer": {"use": "x"}}}),
+        ("rows_encoded", {"done": 40, "total": 40}),
         ("notice", {"message": "2 of 40 rows were cut."}),
         ("stage_start", {"stage": "train"}),
         (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lorafw.contracts import AdaptedModel, ModelBundle, Objective
 from lorafw.testing.component import ComponentContract
-from lorafw.types import Batch, Encoded, Layout
+from lorafw.types import Batch, Capability, Encoded, Layout, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,29 +25,37 @@ class _Share(NamedTuple):
 class ObjectiveContract(ComponentContract, kind="objective"):
     """Promises of an `Objective`; the fixture is called `objective`.
 
-    An objective of another task than next-token prediction overrides `model` and `batch`.
+    An objective of a task of its own overrides `model` and `batch`.
     """
 
-    def model(self) -> AdaptedModel:
-        """A small model with trainable parameters, always the same."""
+    def model(self, objective: Objective) -> AdaptedModel:
+        """A small model for the objective's task with trainable parameters, always the same."""
+        from lorafw.testing.toy_classifier import toy_classifier
         from lorafw.testing.toy_injector import ToyInjector
         from lorafw.testing.toys import toy_bundle
         from lorafw.testing.values import as_if_trained
 
-        model = ToyInjector(r=4).inject(toy_bundle())
+        classifies = objective.task is Task.CLASSIFICATION
+        model = ToyInjector(r=4).inject(toy_classifier() if classifies else toy_bundle())
         as_if_trained(model)
         return model
 
     def batch(self, rows: Sequence[Encoded], layout: Layout, bundle: ModelBundle) -> Batch:
         """Rows of random tokens laid out for the objective."""
+        from lorafw.builtin.text_pair import TextPair
+        from lorafw.testing.toy_classifier import with_classes
         from lorafw.testing.toys import ToyEncoder
 
+        able = Capability.SEGMENTS in bundle.capabilities
+        layout = layout if able else Layout.PADDED
+        if bundle.task is Task.CLASSIFICATION:
+            return TextPair().collate(with_classes(rows), layout, bundle.pad_id)
         return ToyEncoder().collate(rows, layout, bundle.pad_id)
 
     def test_shares_of_any_split_add_up_to_the_whole(self, objective: Objective) -> None:
         from lorafw.testing.values import distance
 
-        model = self.model()
+        model = self.model(objective)
         whole = self._shares(objective, model, [self._batch(model, _rows())])
         for number in range(_SPLITS):
             split = self._shares(objective, model, self._split(model, number))
@@ -60,7 +68,7 @@ class ObjectiveContract(ComponentContract, kind="objective"):
     def test_without_targets_loss_and_gradients_are_zero_and_have_a_graph(
         self, objective: Objective
     ) -> None:
-        model = self.model()
+        model = self.model(objective)
         totals = objective.counts(self._batch(model, _rows()))
         idle = self._batch(model, _rows()[:2]).without_targets()
         assert not any(objective.counts(idle).values()), f"counts: {objective.counts(idle)}"
@@ -70,7 +78,7 @@ class ObjectiveContract(ComponentContract, kind="objective"):
         assert not moved, f"gradients are not zero: {', '.join(moved)}"
 
     def test_evaluation_gives_the_loss_that_is_trained(self, objective: Objective) -> None:
-        model = self.model()
+        model = self.model(objective)
         batch = self._batch(model, _rows())
         trained, _ = _share(objective, model, batch, objective.counts(batch))
         sums = self._measured(objective, model, [batch])
@@ -79,7 +87,7 @@ class ObjectiveContract(ComponentContract, kind="objective"):
         assert off <= 1e-5, f"summarise gives {measured}, training {trained}"
 
     def test_what_is_measured_adds_up_over_any_split(self, objective: Objective) -> None:
-        model = self.model()
+        model = self.model(objective)
         whole = self._measured(objective, model, [self._batch(model, _rows())])
         for number in range(_SPLITS):
             split = self._measured(objective, model, self._split(model, number))
@@ -87,11 +95,12 @@ class ObjectiveContract(ComponentContract, kind="objective"):
                 assert abs(split[name] - value) <= 1e-5 * abs(value), f"split {number}: {name}"
 
     def test_units_and_sums_name_what_is_returned(self, objective: Objective) -> None:
-        model = self.model()
+        model = self.model(objective)
         batch = self._batch(model, _rows())
         counts, measured = objective.counts(batch), objective.measure(model.bundle, batch)
         assert set(counts) == set(objective.units), f"{set(counts)} is not {objective.units}"
-        assert set(measured) == set(objective.sums), f"{set(measured)} is not {objective.sums}"
+        sums = objective.sums_of(model.bundle)
+        assert set(measured) == set(sums), f"{set(measured)} is not {sums}"
 
     def _batch(
         self, model: AdaptedModel, rows: Sequence[Encoded], layout: Layout = Layout.PADDED

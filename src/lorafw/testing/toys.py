@@ -30,6 +30,8 @@ WORDS = [
 ]
 SPECIALS = ("<unk>", "<s>", "</s>", "<pad>")
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+TURN_MARKS = ("<|im_start|>", "<|im_end|>")
+GLM_MARKS = ("[gMASK]", "sop", "<eop>")
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
     "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
@@ -37,28 +39,33 @@ CHAT_TEMPLATE = (
 )
 
 
-def toy_tokenizer(*, chat: bool = False) -> Tokenizer:
+def toy_tokenizer(*, chat: bool = False, adds_bos: bool = False) -> Tokenizer:
     """A word-level tokenizer of a few words, with BOS, EOS and padding tokens of its own.
 
     Args:
         chat: with a chat template, and a token for each role.
+        adds_bos: puts BOS in front of every text.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    words = (*SPECIALS, *dict.fromkeys(WORDS), *ROLES)
+    words = (*SPECIALS, *dict.fromkeys(WORDS), *ROLES, *TURN_MARKS, *GLM_MARKS)
     vocabulary = {word: index for index, word in enumerate(words)}
     backend = Backend(WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = Whitespace()
+    if adds_bos:
+        bos = ("<s>", vocabulary["<s>"])
+        backend.post_processor = TemplateProcessing("<s> $A", special_tokens=[bos])
     tokenizer: Tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         unk_token="<unk>",
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
-        additional_special_tokens=list(ROLES) if chat else [],
+        additional_special_tokens=[*GLM_MARKS, *((*ROLES, *TURN_MARKS) if chat else ())],
         chat_template=CHAT_TEMPLATE if chat else None,
     )
     return tokenizer
@@ -114,6 +121,28 @@ def toy_bundle(dtype: str = "fp32", seed: int = 0, **config: Any) -> ModelBundle
 
     model = toy_llama(seed, **config).to({"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
     return TransformersBundle(model, toy_tokenizer(), base=f"toy-{seed}")
+
+
+def toy_gpt2_bundle(dtype: str = "fp32", seed: int = 0) -> ModelBundle:
+    """A two-layer GPT-2, whose linears store their weights as [in, out].
+
+    Args:
+        dtype: of the frozen weights, `fp32` or `bf16`.
+        seed: of the weights.
+    """
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from lorafw.models.transformers_bundle import TransformersBundle
+
+    config = GPT2Config(
+        vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.2
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = GPT2LMHeadModel(config)
+    model = model.to({"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    return TransformersBundle(model, toy_tokenizer(), base=f"toy-gpt2-{seed}")
 
 
 def toy_rows(

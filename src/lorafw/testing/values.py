@@ -9,7 +9,7 @@ import torch
 
 from lorafw.contracts._adapter_values import fresh_values
 from lorafw.testing.toys import ToyEncoder
-from lorafw.types import Encoded, Layout
+from lorafw.types import Encoded, Layout, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,12 +36,17 @@ def trained_values(parameters: Mapping[str, nn.Parameter], seed: int = 0) -> dic
 def logits_of(
     bundle: ModelBundle, rows: Sequence[Encoded], layout: Layout = Layout.PADDED
 ) -> Tensor:
-    """Logits of all tokens of some rows, padding left out: fp32 [tokens, vocab] on the CPU."""
+    """Logits of all tokens of some rows, padding left out: fp32 [tokens, vocab] on the CPU.
+
+    Of a classifier, the scores of the rows: [rows, classes].
+    """
     device = next(bundle.module.parameters()).device
     batch = ToyEncoder().collate(rows, layout, bundle.pad_id).to(device)
     logits = bundle.logits(bundle.hidden(batch.inputs).rows).float().cpu()
     mask = batch.inputs.get("attention_mask")
-    return logits if mask is None else logits[mask.bool().cpu()]
+    if mask is None or bundle.task is Task.CLASSIFICATION:
+        return logits
+    return logits[mask.bool().cpu()]
 
 
 def distance(found: Tensor, wanted: Tensor) -> float:

@@ -11,6 +11,7 @@ import torch
 
 from lorafw.contracts.engine import Engine, StepOutcome
 from lorafw.contracts.trainer import FitResult, TrainJob
+from lorafw.data.encoded.packed import lengths_of
 from lorafw.errors import TrainingError
 from lorafw.training.batches import BatchPlan, MicroBatch
 from lorafw.training.checkpoint import Checkpoint, Checkpoints
@@ -35,7 +36,7 @@ class Loop:
     def __init__(self, job: TrainJob, engine: Engine, stop: StopFlag) -> None:
         self._job, self._engine, self._stop = job, engine, stop
         self._world = engine.world
-        lengths = [len(row.input_ids) for row in job.rows]
+        lengths = lengths_of(job.rows)
         plan = job.plan
         self._batches = BatchPlan(
             lengths, plan.global_batch_size, plan.micro_batch_tokens, job.layout, job.seed
@@ -196,9 +197,9 @@ def evaluate(job: TrainJob, engine: Engine) -> Mapping[str, float]:
     """Held-out figures of the model as it is, the rows shared among the ranks; collective."""
     if not job.eval_rows:
         return {}
-    lengths = [len(row.input_ids) for row in job.eval_rows]
+    lengths = lengths_of(job.eval_rows)
     plan = BatchPlan(lengths, len(lengths), job.plan.micro_batch_tokens, job.layout, job.seed)
-    world, names = engine.world, job.objective.sums
+    world, names = engine.world, job.objective.sums_of(job.model.bundle)
     parts = plan.sweep(world.rank, world.world_size)
     sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
     job.model.train(mode=False)

@@ -26,10 +26,11 @@ class LossModule(nn.Module):
         """The batch's share of the global loss; without totals, what the objective measures.
 
         Returns:
-            An fp32 scalar with a graph, or fp64 [k] in the order of `objective.sums`.
+            An fp32 scalar with a graph, or fp64 [k] in the order of `objective.sums_of`.
         """
         batch = Batch(inputs, labels)
         if totals is not None:
             return self._objective.loss(self._bundle, batch, totals)
         measured = self._objective.measure(self._bundle, batch)
-        return torch.stack([measured[name].double() for name in self._objective.sums])
+        names = self._objective.sums_of(self._bundle)
+        return torch.stack([measured[name].double() for name in names])

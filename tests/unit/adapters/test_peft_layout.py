@@ -157,7 +157,7 @@ def test_a_folder_of_another_tool_has_an_empty_recipe(written: Path) -> None:
         ({"lora_alpha": float("inf")}, "lora_alpha: Input should be a finite number"),
         ({"use_dora": True}, "uses use_dora, which is neither LoRA nor rsLoRA"),
         ({"bias": "all"}, "bias: Input should be 'none'"),
-        ({"modules_to_save": ["lm_head"]}, "uses modules_to_save"),
+        ({"modules_to_save": ["lm_head"]}, "lacks what modules_to_save names: lm_head"),
         ({"from_the_future": {"x": 1}}, "uses from_the_future"),
         ({"init_lora_weights": "pissa_niter_4"}, "'pissa_niter_4' changed the base's weights"),
         ({"rank_pattern": {"(": 2}}, "a pattern is no regular expression"),
@@ -313,11 +313,19 @@ def test_patterns_of_peft_are_resolved_to_modules(golden: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["dora_qv", "dora_all_linear", "ia3", "lora_modules_to_save", "prefix_tuning", "prompt_tuning"],
+    ["dora_qv", "dora_all_linear", "ia3", "prefix_tuning", "prompt_tuning"],
 )
 def test_other_methods_are_refused(golden: Path, name: str) -> None:
     with pytest.raises(AdapterError, match=CONFIG):
         read_adapter(golden / name)
+
+
+def test_modules_that_peft_saves_whole_are_read(golden: Path) -> None:
+    state = read_adapter(golden / "lora_modules_to_save")
+    assert state.spec.trained == ("lm_head",)
+    assert list(state.tensors)[-1] == "lm_head.weight"
+    changed = {**state.tensors, "lm_head.weight": state.tensors["lm_head.weight"] + 1}
+    assert adapter_digest(AdapterState(state.spec, changed)) != adapter_digest(state)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

@@ -83,7 +83,7 @@ def test_what_is_there_is_listed_when_nothing_is_near(bundle: ModelBundle) -> No
 @pytest.mark.parametrize(
     ("wanted", "fault"),
     [
-        (["embed_tokens"], "model.embed_tokens is a Embedding; only nn.Linear can be adapted"),
+        (["embed_tokens"], "model.embed_tokens is a Embedding; only linear layers can be adapted"),
         ("(", "is no regular expression"),
         ([], "no module is named"),
     ],
@@ -101,3 +101,12 @@ def test_base_modules_do_not_change_when_some_are_adapted(
     before = [name for name, _ in bundle.module.named_modules()]
     inject(bundle)
     assert list(base_modules(bundle.module, bundle.lora_targets)) == before
+
+
+def test_a_head_that_is_trained_whole_is_never_adapted() -> None:
+    from lorafw.testing.toy_classifier import toy_classifier
+
+    bundle = toy_classifier()
+    assert "classifier" not in select_targets(bundle, ".*(dense|classifier)")
+    with pytest.raises(AdapterError, match="classifier is trained whole; leave it out"):
+        select_targets(bundle, ["classifier"])

@@ -55,6 +55,24 @@ def test_the_encoder_is_the_models_choice(registry: Registry) -> None:
     assert (told.names["encoder"], told.encoder.max_length) == ("toy", 64)
 
 
+@pytest.mark.parametrize(
+    ("rows", "objective", "encoder"),
+    [("labeled", "classification", "text-pair"), ("prompt", "causal-lm", "prompt")],
+)
+def test_the_objective_is_the_rows_choice(
+    registry: Registry, tmp_path: Path, rows: str, objective: str, encoder: str
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    config = {
+        **{kind: part for kind, part in BASE.items() if kind != "objective"},
+        "dataset": {"use": "toy", "rows": rows},
+        "model": {"use": "auto", "path": str(tmp_path)},
+    }
+    parts = compose(RunConfig.from_mapping(config, registry), registry)
+    assert (parts.names["objective"], parts.names["encoder"]) == (objective, encoder)
+
+
 def test_preflight_runs_on_every_part(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
         fit(registry, dataset={"use": "toy", "path": str(tmp_path / "none")})

@@ -65,8 +65,8 @@ def test_a_file_says_it_all(registry: Registry, file: Path) -> None:
 def test_what_is_not_said_has_a_default(registry: Registry, file: Path) -> None:
     file.write_text(WHOLE.replace("objective: toy\nexporters: [toy]\n", "exporters:\n"))
     config = read_config(registry, path=file)
-    assert config.encoder is None
-    assert (config.objective.name, config.scenario.name) == ("causal-lm", "single")
+    assert (config.encoder, config.objective) == (None, None)
+    assert config.scenario.name == "single"
     assert [choice.name for choice in config.exporters] == ["adapter"]
     assert [choice.name for choice in config.listeners] == ["console"]
 
@@ -222,7 +222,8 @@ def test_options_of_parts_that_were_not_named(registry: Registry, file: Path) ->
     )
     overrides = ["exporters.adapter.x=1", "encoder.max_length=64", "listeners.0=events"]
     config = read_config(registry, path=file, overrides=overrides)
-    assert (config.objective.name, config.objective.options) == ("causal-lm", {"chunk_rows": 64})
+    assert config.objective is not None
+    assert (config.objective.name, config.objective.options) == ("", {"chunk_rows": 64})
     assert [(c.name, c.options) for c in config.exporters] == [("adapter", {"x": 1})]
     assert [(c.name, c.options) for c in config.listeners] == [("events", {})]
     assert config.encoder is not None
@@ -283,8 +284,9 @@ def test_all_that_is_missing_is_named_at_once(registry: Registry) -> None:
     with pytest.raises(UsageError) as caught:
         read_config(registry, choices={"model": "toy", "trainer": "toy"})
     assert str(caught.value) == (
-        "nothing says which dataset and injector to use: pass --dataset NAME (jsonl, toy), "
-        "--injector NAME (custom, peft, toy), or write a config with `lorafw init`."
+        "nothing says which dataset and injector to use: pass --dataset NAME "
+        "(files, hf, jsonl, mix, toy, trace), --injector NAME (custom, peft, toy), "
+        "or write a config with `lorafw init`."
     )
 
 

@@ -34,10 +34,11 @@ def values(registry: Registry) -> dict[str, Any]:
 
 def test_defaults_are_written_out(values: dict[str, Any]) -> None:
     assert list(values)[:2] == ["run", "dataset"]
-    assert values["run"] == {"name": "run", "output": "some where", "seed": 3}
+    assert values["run"] == {"name": "run", "output": "some where", "seed": 3, "cache": True}
     assert values["dataset"] == {"use": "toy", "rows": "prompt", "path": None}
     assert values["trainer"] == {"use": "toy_parts:OtherTrainer", "timeout": 30.0}
-    assert values["encoder"] == {"use": "toy", "max_length": 1024}
+    lengths = {"max_length": 1024, "max_prompt_length": None, "max_response_length": None}
+    assert values["encoder"] == {"use": "toy", **lengths, "truncate": "left"}
     assert values["scenario"] == {"use": "single"}
     assert values["plan"]["betas"] == [0.9, 0.95]
     assert values["plan"]["epochs"] == 1

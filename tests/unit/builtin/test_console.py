@@ -70,6 +70,33 @@ def test_plain_lines_come_as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_encoded_rows_are_counted_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 4.0, 6.0, 6.5])
+    monkeypatch.setattr("lorafw.builtin._progress.time.monotonic", lambda: next(now))
+    stream = io.StringIO()
+    announce = Announcer([Plain(stream, interval=5)])
+    for done in (1000, 2000, 3000):
+        announce("rows_encoded", done=done, total=3500)
+    announce("fit_start", steps=4, start=0, rows=32, trainable=1000, parameters=50_000)
+    announce("step_end", **step(1))
+    assert [line[:24] for line in stream.getvalue().splitlines()] == [
+        "Encoded 1,000 of 3,500 r",
+        "Encoded 3,000 of 3,500 r",
+        "Training 1,000 of 50,000",
+        "Step 1/4: loss 4.0000, 2",
+    ]
+
+
+def test_the_bar_counts_encoded_rows() -> None:
+    stream = io.StringIO()
+    console = RichConsole(file=stream, force_terminal=True, width=120, color_system=None)
+    announce = Announcer([Live(console)])
+    announce("stage_start", stage="data")
+    announce("rows_encoded", done=1000, total=3500)
+    announce("run_failed", error="x")
+    assert "1000/3500 rows encoded" in stream.getvalue()
+
+
 def test_the_bar_shows_figures_and_leaves_the_lines() -> None:
     stream = io.StringIO()
     console = RichConsole(file=stream, force_terminal=True, width=120, color_system=None)

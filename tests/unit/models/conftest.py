@@ -27,6 +27,7 @@ _FAMILIES: dict[str, dict[str, Any]] = {
     "cohere": _SIZES | {"logit_scale": 0.25},
     "granite": _SIZES | {"logits_scaling": 3.0},
     "hyperclovax": _SIZES | {"logits_scaling": 3.0},
+    "mistral": _SIZES,
     "mixtral": _SIZES | {"num_local_experts": 4},
     "phi": _SIZES,
     "bert": _SIZES,

@@ -38,14 +38,19 @@ def sample(
     return [rows.double().requires_grad_() for rows in made]
 
 
-def one_by_one(inputs: list[Tensor], lengths: list[int]) -> Tensor:
-    """PyTorch's attention called once per segment, with repeated keys and values."""
+def one_by_one(inputs: list[Tensor], lengths: list[int], window: int = 10_000) -> Tensor:
+    """PyTorch's attention called once per segment, with repeated keys and values.
+
+    A token sees as many tokens as `window` says, itself the last of them.
+    """
     outputs = []
     for segment in zip(*(rows.split(lengths) for rows in inputs), strict=True):
         query, key, value = (rows.transpose(0, 1) for rows in segment)
         group = len(query) // len(key)
         key, value = (rows.repeat_interleave(group, 0) for rows in (key, value))
-        out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=SCALE)
+        back = torch.arange(key.shape[1])[:, None] - torch.arange(key.shape[1])
+        seen = (back >= 0) & (back < window)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=SCALE)
         outputs.append(out.transpose(0, 1))
     return torch.cat(outputs)
 
@@ -80,6 +85,14 @@ def test_equals_one_call_per_segment(
 ) -> None:
     inputs = sample(sum(lengths), kv_heads * group, kv_heads, dim)
     torch.testing.assert_close(ours(inputs, lengths), results(one_by_one(inputs, lengths), inputs))
+
+
+@settings(max_examples=20, deadline=None)
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5), window=st.integers(1, 13))
+def test_a_window_hides_what_is_further_back(lengths: list[int], window: int) -> None:
+    inputs = sample(sum(lengths), 4, 2, 3)
+    expected = results(one_by_one(inputs, lengths, window), inputs)
+    torch.testing.assert_close(ours(inputs, lengths, window=window), expected)
 
 
 @pytest.mark.parametrize("lengths", [[700, 1, 255, 256, 257], [2100]])
@@ -260,7 +273,6 @@ def test_no_mask_is_built_for_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"sliding_window": 8}, "sliding window of 8"),
         ({"s_aux": torch.zeros(4)}, "sinks"),
         ({"softcap": 30.0}, "soft cap"),
         ({"dropout": 0.1}, "dropout"),
@@ -279,13 +291,14 @@ def test_refuses_what_segments_cannot_do(options: dict[str, Any], reason: str) -
         attend(torch.nn.Module(), query.expand(2, -1, -1, -1), key, value, **inputs)
 
 
-def test_a_window_no_segment_outgrows_is_fine() -> None:
+@pytest.mark.parametrize("window", [2, 5, 8])
+def test_the_window_a_layer_speaks_of_is_kept(window: int) -> None:
     attend = transformers.AttentionInterface()[NAME]
     inputs = sample(9, 4, 2, 6)
     query, key, value = (rows.transpose(0, 1)[None] for rows in inputs)
-    options = segment_inputs((0, 4, 9)) | {"sliding_window": 5, "scaling": SCALE}
+    options = segment_inputs((0, 4, 9)) | {"sliding_window": window, "scaling": SCALE}
     out, _ = attend(torch.nn.Module(), query, key, value, **options)
-    torch.testing.assert_close(out[0], one_by_one(inputs, [4, 5]))
+    torch.testing.assert_close(out[0], one_by_one(inputs, [4, 5], window))
 
 
 def test_attention_dropout_of_a_model_is_refused() -> None:

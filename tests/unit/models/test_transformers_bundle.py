@@ -80,9 +80,20 @@ def test_logits_are_the_models_own(family: Any, name: str) -> None:
     torch.testing.assert_close(have[mask], want[mask], **EXACT)
 
 
-def test_a_sliding_window_takes_no_segments(family: Any) -> None:
+def test_a_soft_cap_on_scores_takes_no_segments(family: Any) -> None:
     assert bundle_of(family("gemma2")).capabilities == frozenset()
-    assert bundle_of(family("qwen2", use_sliding_window=True)).capabilities == frozenset()
+
+
+def test_a_window_that_attention_is_told_of_takes_segments(family: Any) -> None:
+    assert bundle_of(family("mistral", sliding_window=4)).capabilities == {Capability.SEGMENTS}
+
+
+def test_a_window_that_only_the_mask_knows_of_takes_no_segments(family: Any) -> None:
+    model = family("qwen2")
+    model.config.sliding_window = 4096  # the layers were made without one
+    model.config.layer_types = ["full_attention", "sliding_attention"]
+    model.model.has_sliding_layers = True
+    assert bundle_of(model).capabilities == frozenset()
 
 
 def test_a_model_that_would_mix_rows_takes_no_segments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +186,12 @@ def test_an_unknown_rule_for_logits_is_refused() -> None:
 def test_a_model_that_looks_ahead_is_refused() -> None:
     with pytest.raises(ModelError, match="sees later tokens"):
         bundle_of(toy_llama(is_causal=False))
+
+
+def test_a_decoder_that_does_not_say_where_it_is_is_found() -> None:
+    model = toy_llama()
+    model.get_decoder = lambda: model
+    assert bundle_of(model).capabilities == {Capability.SEGMENTS}
 
 
 def test_an_encoder_is_refused(family: Any) -> None:

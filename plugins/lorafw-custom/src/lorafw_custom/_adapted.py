@@ -1,19 +1,21 @@
-"""A base model whose target layers are replaced by `LoRALinear`."""
+"""A base model whose target layers are replaced by lorafw's own."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from lorafw.adapters.base_tensors import merged_tensors, tensor_of
+from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
+from lorafw.adapters.trained_modules import TrainedModules
 from lorafw.contracts import AdaptedModel
 from lorafw.errors import AdapterError
-from lorafw.models.names import checkpoint_names
+from lorafw.models.names import checkpoint_names, is_linear
 from lorafw.types import canonical_pair
 from lorafw_custom._linear import LoRALinear
+from lorafw_custom._over_layer import LoRAOverLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +30,7 @@ class CustomAdaptedModel(AdaptedModel):
     """The bundle's module with each target replaced once; base tensors keep their names.
 
     Raises:
-        AdapterError: a target's weight is not one that `LoRALinear` can work with.
+        AdapterError: a target is no linear layer, or is quantised in a way not known here.
     """
 
     def __init__(self, bundle: ModelBundle, spec: AdapterSpec) -> None:
@@ -41,13 +43,18 @@ class CustomAdaptedModel(AdaptedModel):
         for name, layer in made.items():
             bundle.module.set_submodule(name, layer)
         self._layers = made
-        self._parameters = dict(_parameters(made))
+        self._trained = TrainedModules(bundle.module, spec.trained)
+        self._parameters = dict(_parameters(made)) | self._trained.parameters
         self.train(mode=False)
         self.reset(seed=0)
 
     def trainable(self) -> Mapping[str, nn.Parameter]:
-        """A and B of every layer under canonical names, module by module."""
+        """A and B of every layer under canonical names, module by module; then trained modules."""
         return self._parameters
+
+    def base_values(self) -> Mapping[str, Tensor]:
+        """What the trained modules are in the base."""
+        return self._trained.base_values()
 
     def train(self, mode: bool) -> None:
         """Switch the adapter's dropout; the base stays in eval."""
@@ -56,32 +63,41 @@ class CustomAdaptedModel(AdaptedModel):
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """While open, every layer computes what its frozen layer alone computes."""
+        """While open, every layer computes what the base's alone computes."""
         layers = [layer for layer in self._layers.values() if layer.enabled]
         for layer in layers:
             layer.enabled = False
         try:
-            yield
+            with self._trained.disabled():
+                yield
         finally:
             for layer in layers:
                 layer.enabled = True
 
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
-        """The base's tensors under base names, update folded in, one at a time."""
+        """The base's tensors under base names, update folded in, one at a time.
+
+        Raises:
+            AdapterError: the base is quantised.
+        """
+        refuse_quantised(self.bundle.module)
         merged = {f"{name}.weight": layer.merged_weight for name, layer in self._layers.items()}
         return merged_tensors(self._base_names, partial(tensor_of, self.bundle.module), merged)
 
 
-def _adapted(linear: nn.Module, name: str, spec: AdapterSpec) -> LoRALinear:
-    if not isinstance(linear, nn.Linear):
-        raise AdapterError(f"{name} is a {type(linear).__name__}, not an nn.Linear.")
+def _adapted(linear: Any, name: str, spec: AdapterSpec) -> LoRALinear | LoRAOverLayer:
+    if not is_linear(linear):
+        raise AdapterError(f"{name} is a {type(linear).__name__}, not a linear layer.")
+    kind = LoRALinear if type(linear) is nn.Linear else LoRAOverLayer
     scaling = spec.scaling_of(name)
     try:
-        return LoRALinear(linear, rank=spec.rank_of(name), scaling=scaling, dropout=spec.dropout)
+        return kind(linear, rank=spec.rank_of(name), scaling=scaling, dropout=spec.dropout)
     except TypeError as error:
         raise AdapterError(f"{name} cannot be adapted: {error}.") from None
 
 
-def _parameters(layers: Mapping[str, LoRALinear]) -> Iterator[tuple[str, nn.Parameter]]:
+def _parameters(
+    layers: Mapping[str, LoRALinear | LoRAOverLayer],
+) -> Iterator[tuple[str, nn.Parameter]]:
     for module, layer in layers.items():
         yield from zip(canonical_pair(module), (layer.lora_A, layer.lora_B), strict=True)

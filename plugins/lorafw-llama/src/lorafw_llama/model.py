@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,11 +11,12 @@ from pydantic import Field, model_validator
 from lorafw.errors import ModelError
 from lorafw.models import folder as folders
 from lorafw.models.builder import TransformersBuilder
+from lorafw_llama.generation import generation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lorafw.contracts import ModelBundle, ModelRequest
+    from lorafw.contracts import ModelBundle, ModelRequest, Outline
     from lorafw.types import Tokenizer
 
 
@@ -35,7 +37,19 @@ class Llama(TransformersBuilder):
             raise ValueError("set either path, or config for random weights")
         if self.config is not None and self.tokenizer_path is None:
             raise ValueError("random weights have no tokenizer of their own: set tokenizer_path")
+        if self.config is not None and self.quantize is not None:
+            raise ValueError("random weights are not quantised: leave quantize out")
         return self
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A folder of model type `llama`."""
+        return (path / "config.json").is_file() and folders.model_type(path) == "llama"
+
+    def outline(self) -> Outline | None:
+        """The module tree, and which Llama it is."""
+        found = super().outline()
+        return found and replace(found, generation=generation(self._fields()))
 
     def folder(self) -> Path | None:
         """The folder that `path` names, a hub id fetched; None for random weights."""

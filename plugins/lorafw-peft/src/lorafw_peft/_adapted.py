@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lorafw.adapters.base_tensors import merged_tensors, tensor_of
+from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
+from lorafw.adapters.trained_modules import TrainedModules
 from lorafw.contracts import AdaptedModel
 from lorafw.errors import AdapterError
-from lorafw.models.names import checkpoint_names
+from lorafw.models.names import checkpoint_names, stores_transposed
 from lorafw.types import canonical_pair
 
 if TYPE_CHECKING:
@@ -45,13 +46,18 @@ class PeftAdaptedModel(AdaptedModel):
         self.bundle, self.spec = bundle, spec
         self._base_names = checkpoint_names(bundle.module)
         self._layers = _inject(bundle.module, spec)
-        self._parameters = dict(_parameters(self._layers))
+        self._trained = TrainedModules(bundle.module, spec.trained)
+        self._parameters = dict(_parameters(self._layers)) | self._trained.parameters
         self.train(mode=False)
         self.reset(seed=0)
 
     def trainable(self) -> Mapping[str, nn.Parameter]:
-        """PEFT's A and B under canonical names, module by module."""
+        """PEFT's A and B under canonical names, module by module; then trained modules."""
         return self._parameters
+
+    def base_values(self) -> Mapping[str, Tensor]:
+        """What the trained modules are in the base."""
+        return self._trained.base_values()
 
     def train(self, mode: bool) -> None:
         """Switch the adapter's dropout; the base stays in eval."""
@@ -60,18 +66,24 @@ class PeftAdaptedModel(AdaptedModel):
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """While open, every layer computes what its base layer alone computes."""
+        """While open, every layer computes what the base's alone computes."""
         layers = [layer for layer in self._layers.values() if not layer.disable_adapters]
         for layer in layers:
             layer.enable_adapters(enabled=False)
         try:
-            yield
+            with self._trained.disabled():
+                yield
         finally:
             for layer in layers:
                 layer.enable_adapters(enabled=True)
 
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
-        """The base's tensors under base names, update folded in, one at a time."""
+        """The base's tensors under base names, update folded in, one at a time.
+
+        Raises:
+            AdapterError: the base is quantised.
+        """
+        refuse_quantised(self.bundle.module)
         merged = {
             f"{module}.weight": functools.partial(_merged_weight, layer)
             for module, layer in self._layers.items()
@@ -96,6 +108,7 @@ def _inject(module: nn.Module, spec: AdapterSpec) -> dict[str, Any]:
         rank_pattern={_anchored(name): rank for name, rank in spec.rank_pattern.items()},
         alpha_pattern={_anchored(name): alpha for name, alpha in spec.alpha_pattern.items()},
         bias="none",
+        fan_in_fan_out=any(map(stores_transposed, module.modules())),
         task_type="CAUSAL_LM",
     )
     inject_adapter_in_model(config, module, adapter_name=_NAME)
