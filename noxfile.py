@@ -20,7 +20,7 @@ PROVEN, DEV, DOCS = "requirements.txt", "requirements-dev.txt", "requirements-do
 def tests(session: nox.Session) -> None:
     """All tests, with the proven set of versions."""
     _install_all(session)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(default=False)
@@ -28,7 +28,7 @@ def tests(session: nox.Session) -> None:
 def plugin(session: nox.Session, name: str) -> None:
     """One plugin's tests with core and that plugin alone: no plugin needs another."""
     pins = _pins(session, PROVEN, DEV)
-    session.install("-c", pins, "-e", ".[testing]", "-e", f"plugins/{name}")
+    session.install("-c", pins, "-e", ".[testing]", "-e", f"plugins/{name}[testing]")
     session.run("pytest", f"plugins/{name}", *session.posargs)
 
 
