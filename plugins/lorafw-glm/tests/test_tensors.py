@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from lorafw.errors import ModelError
+from lorafw.models.folder import content_identity
 from lorafw_glm._tensors import stored_tensors
-from lorafw_glm.checkpoint import content_identity, original_weight_files
+from lorafw_glm.checkpoint import original_weight_files
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.float16)}
 

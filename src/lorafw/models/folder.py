@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lorafw.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 DEMO = "lorafw:demo"
 """The path that names the small base model inside the package."""
@@ -126,19 +126,24 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return (whole,)
     if not index.exists():
         raise _no_weights(folder)
-    names = sorted(set(_weight_map(index).values()))
-    for name in names:
-        if not (folder / name).exists():
-            fault = f"{name} is missing, though {index.name} names it."
-            raise ModelError(fault, where=str(folder), mend="Fetch the model again.")
-    return tuple(folder / name for name in names)
+    return indexed_files(index)
 
 
-def _weight_map(index: Path) -> Mapping[str, str]:
-    names = read_json(index).get("weight_map")
-    if not isinstance(names, dict) or not names:
+def indexed_files(index: Path) -> tuple[Path, ...]:
+    """The files that an index of shards names, in order of their names.
+
+    Raises:
+        ModelError: it names none, or one is missing.
+    """
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
         raise ModelError("has no 'weight_map'.", where=str(index), mend="Fetch the model again.")
-    return names
+    files = tuple(index.parent / name for name in sorted(set(map(str, shards.values()))))
+    for file in files:
+        if not file.exists():
+            fault = f"{file.name} is missing, though {index.name} names it."
+            raise ModelError(fault, where=str(index.parent), mend="Fetch the model again.")
+    return files
 
 
 def _no_weights(folder: Path) -> ModelError:
@@ -161,10 +166,14 @@ def identity(folder: Path) -> str:
     Raises:
         ModelError: a file is missing or cannot be read.
     """
-    config = read_json(folder / "config.json")
+    return content_identity(read_json(folder / "config.json"), weight_files(folder))
+
+
+def content_identity(config: Mapping[str, Any], files: Iterable[Path]) -> str:
+    """As `identity`, for a config and weight files of any format; only safetensors have headers."""
     stable = {key: value for key, value in config.items() if key not in _VOLATILE}
     digest = hashlib.sha256(json.dumps(stable, sort_keys=True).encode())
-    for file in weight_files(folder):
+    for file in files:
         for block in _samples(file):
             digest.update(block)
     return f"sha256:{digest.hexdigest()}"
@@ -177,8 +186,9 @@ def _samples(file: Path) -> Iterator[bytes]:
         if size <= _WHOLE:
             yield stream.read()
             return
-        header = int.from_bytes(stream.read(8), "little")
-        yield stream.read(min(header, size))
+        if file.suffix == ".safetensors":
+            header = int.from_bytes(stream.read(8), "little")
+            yield stream.read(min(header, size))
         for start in range(0, size, _STRIDE):
             stream.seek(start)
             yield stream.read(_BLOCK)

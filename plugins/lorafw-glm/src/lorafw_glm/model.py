@@ -11,7 +11,7 @@ from lorafw.models import folder as folders
 from lorafw.models import quantization
 from lorafw.models.builder import TransformersBuilder
 from lorafw_glm.chatglm_config import glm_fields
-from lorafw_glm.checkpoint import content_identity, original_weight_files
+from lorafw_glm.checkpoint import original_weight_files
 from lorafw_glm.tokenizer_format import is_tiktoken
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Glm(TransformersBuilder):
         files = original_weight_files(self.folder())
         model = self._converted(files, request.device)
         check_vocabulary(model, tokenizer)
-        base = content_identity(super().native_config(), files)
+        base = folders.content_identity(super().native_config(), files)
         return TransformersBundle(model, tokenizer, base=base)
 
     def native_config(self) -> Mapping[str, object]:

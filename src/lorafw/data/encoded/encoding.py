@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lorafw.data.encoded import workers
 from lorafw.data.encoded.packed import Block
@@ -76,9 +77,7 @@ def fingerprint(rows: Iterable[Encoded]) -> str:
     """SHA-256, in hex, over ids and labels of rows in their order."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(len(row.input_ids).to_bytes(4, "little"))
-        for values in (row.input_ids, row.labels):
-            digest.update(np.asarray(values, dtype="<i4").tobytes())
+        _add_row(digest, row.input_ids, row.labels)
     return digest.hexdigest()
 
 
@@ -86,10 +85,14 @@ def _add(digest: Any, block: Block) -> None:
     """What `fingerprint` adds for these rows."""
     ids, labels = block.ids, block.labels()
     for index in range(len(block)):
-        row = ids[index].astype("<i4", copy=False)
-        digest.update(len(row).to_bytes(4, "little"))
-        digest.update(row)
-        digest.update(labels[index].astype("<i4", copy=False))
+        _add_row(digest, ids[index], labels[index])
+
+
+def _add_row(digest: Any, ids: ArrayLike, labels: ArrayLike) -> None:
+    row = np.asarray(ids, dtype="<i4")
+    digest.update(len(row).to_bytes(4, "little"))
+    digest.update(row)
+    digest.update(np.asarray(labels, dtype="<i4"))
 
 
 def _portions(examples: Sequence[Example], maker: PortionMaker) -> Iterator[Portion]:

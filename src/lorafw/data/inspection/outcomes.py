@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lorafw.contracts.encoder import Encoder
+from lorafw.data.encoded.portion import SIZE
 from lorafw.errors import LorafwError
 from lorafw.types import Encoded, Example, Tokenizer
 
 Outcome = Encoded | LorafwError | None
 """A row, what the encoder says of an example it cannot render, or None: nothing to train."""
 
-_PORTION = 512
-"""Examples that are encoded together."""
-
 
 def outcomes(
     examples: Sequence[Example], encoder: Encoder, tokenizer: Tokenizer
 ) -> Iterator[Outcome]:
     """One outcome per example, in their order; the rows are those that a run trains on."""
-    for start in range(0, len(examples), _PORTION):
-        yield from _portion(examples[start : start + _PORTION], encoder, tokenizer)
+    for start in range(0, len(examples), SIZE):
+        yield from _portion(examples[start : start + SIZE], encoder, tokenizer)
 
 
 def _portion(
