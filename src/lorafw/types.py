@@ -197,8 +197,17 @@ class AdapterSpec:
         targets: full names of the adapted modules in the base model.
         dropout: probability applied to the input of A while training.
         use_rslora: scale by alpha / sqrt(r) (arXiv:2312.03732) instead.
+        rank_pattern: ranks of single modules, by full name.
+        alpha_pattern: alphas of single modules, by full name.
         trained: full names of modules of the base that are trained whole, such as a classifier's
             head.
+        use_dora: the length of each output's weight row is learned apart (arXiv:2402.09353).
+        embeddings: those of `targets` that are embeddings; their factors go by PEFT's other names.
+        token_rows: rows of embeddings, and of untied heads, that are trained: row numbers by the
+            module's full name.
+        method: what PEFT calls the method; of any other than LORA the fields above say only which
+            modules it concerns.
+        options: of another method, what PEFT's config says of it (JSON values).
     """
 
     rank: int
@@ -209,6 +218,11 @@ class AdapterSpec:
     rank_pattern: Mapping[str, int] = field(default_factory=dict)
     alpha_pattern: Mapping[str, float] = field(default_factory=dict)
     trained: tuple[str, ...] = ()
+    use_dora: bool = False
+    embeddings: tuple[str, ...] = ()
+    token_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    method: str = "LORA"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def rank_of(self, module: str) -> int:
         """The rank of one module."""
@@ -220,14 +234,27 @@ class AdapterSpec:
         alpha = self.alpha_pattern.get(module, self.alpha)
         return float(alpha / rank**0.5 if self.use_rslora else alpha / rank)
 
+    def pair_of(self, module: str) -> tuple[str, str]:
+        """The canonical names of one module's A and B."""
+        if module in self.embeddings:
+            return f"{module}.lora_embedding_A", f"{module}.lora_embedding_B"
+        return canonical_pair(module)
+
+    def names_of(self, module: str) -> tuple[str, ...]:
+        """The canonical names of one module's tensors: A, B, and for DoRA the magnitude."""
+        magnitude = (f"{module}.lora_magnitude_vector",) if self.use_dora else ()
+        return (*self.pair_of(module), *magnitude)
+
 
 @dataclass(frozen=True, slots=True)
 class AdapterState:
     """An adapter apart from any model: its spec and its fp32 tensors under canonical names.
 
-    A canonical name is the base module's name with `.lora_A.weight` ([r, in]) or
-    `.lora_B.weight` ([out, r]) behind it; tensors of a module that is trained whole have the base's
-    own names.
+    A canonical name is the base module's name and, behind it, `.lora_A.weight` ([r, in]),
+    `.lora_B.weight` ([out, r]) or `.lora_magnitude_vector` ([out]); of an embedding
+    `.lora_embedding_A` ([r, vocabulary]) and `.lora_embedding_B` ([width, r]); of trained rows
+    `.token_adapter.trainable_tokens_delta` ([rows, width]: the rows themselves). Tensors of a
+    module that is trained whole have the base's own names, those of other methods PEFT's.
     """
 
     spec: AdapterSpec
@@ -262,6 +289,11 @@ class Tokenizer(Protocol):
 def canonical_pair(module: str) -> tuple[str, str]:
     """The canonical names of A and B of one adapted module."""
     return f"{module}.lora_A.weight", f"{module}.lora_B.weight"
+
+
+def token_rows_name(module: str) -> str:
+    """The canonical name of an embedding's, or a head's, trained rows."""
+    return f"{module}.token_adapter.trainable_tokens_delta"
 
 
 def adapted_modules(tensors: Mapping[str, Any]) -> Iterator[str]:

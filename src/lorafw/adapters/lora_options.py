@@ -41,6 +41,25 @@ class LoRAOptions(LoRAInjector):
         default_factory=dict, description="Other alphas for some modules, by name or suffix."
     )
 
+    use_dora: bool = Field(
+        default=False,
+        description="Learn the length of each output's weight row apart (DoRA, arXiv:2402.09353).",
+    )
+    exclude_modules: tuple[str, ...] = Field(
+        (), description="Names or suffixes of modules that target_modules would take but must not."
+    )
+    layers_to_transform: tuple[int, ...] | None = Field(
+        None, description="Adapt only layers of these numbers, from 0; null for all."
+    )
+    modules_to_save: tuple[str, ...] = Field(
+        (), description="Names or suffixes of modules that are trained whole and saved as well."
+    )
+    lora_plus_ratio: float = Field(
+        1.0,
+        gt=0,
+        description="B learns this many times as fast as A (LoRA+, arXiv:2402.12354).",
+    )
+
     @property
     def capabilities(self) -> frozenset[Capability]:
         """All that plain LoRA can do; dropout makes the update depend on the split."""
@@ -59,9 +78,14 @@ class LoRAOptions(LoRAInjector):
         Raises:
             AdapterError: see `select_targets`; or a pattern's key matches no adapted module.
         """
-        from lorafw.adapters.targets import select_targets
+        from lorafw.adapters.targets import saved_modules, select_targets
 
-        targets = select_targets(bundle, self.target_modules)
+        targets = select_targets(
+            bundle,
+            self.target_modules,
+            exclude=self.exclude_modules,
+            layers=self.layers_to_transform,
+        )
         return AdapterSpec(
             rank=self.r,
             alpha=self.alpha,
@@ -70,7 +94,9 @@ class LoRAOptions(LoRAInjector):
             use_rslora=self.use_rslora,
             rank_pattern=_by_module(self.rank_pattern, targets, "rank_pattern"),
             alpha_pattern=_by_module(self.alpha_pattern, targets, "alpha_pattern"),
-            trained=bundle.head_modules,
+            trained=(*bundle.head_modules, *saved_modules(bundle, self.modules_to_save, targets)),
+            use_dora=self.use_dora,
+            token_rows=dict(bundle.token_rows),
         )
 
     def for_spec(self, spec: AdapterSpec) -> Self:
@@ -84,7 +110,11 @@ class LoRAOptions(LoRAInjector):
             "alpha": spec.alpha,
             "dropout": spec.dropout,
             "target_modules": spec.targets,
+            "exclude_modules": (),
+            "layers_to_transform": None,
+            "modules_to_save": spec.trained,
             "use_rslora": spec.use_rslora,
+            "use_dora": spec.use_dora,
             "rank_pattern": dict(spec.rank_pattern),
             "alpha_pattern": dict(spec.alpha_pattern),
         }

@@ -12,7 +12,7 @@ from lorafw.errors import AdapterError
 from lorafw.models.names import is_linear
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lorafw.contracts.model import ModelBundle
 
@@ -20,7 +20,17 @@ ALL_LINEAR = "all-linear"
 """The choice of modules that the model builder thinks right: `ModelBundle.lora_targets`."""
 
 
-def select_targets(bundle: ModelBundle, wanted: str | Sequence[str]) -> tuple[str, ...]:
+LAYER_NUMBER = re.compile(r"\.(\d+)\.")
+"""The first number in a module's name: that of its layer."""
+
+
+def select_targets(
+    bundle: ModelBundle,
+    wanted: str | Sequence[str],
+    *,
+    exclude: Sequence[str] = (),
+    layers: Collection[int] | None = None,
+) -> tuple[str, ...]:
     """The full names of the modules to adapt, in the order of the model's modules.
 
     The head is left out unless it is named: as an entry of a list, or literally within a regular
@@ -30,6 +40,8 @@ def select_targets(bundle: ModelBundle, wanted: str | Sequence[str]) -> tuple[st
         bundle: the base model; nothing in it is changed.
         wanted: `all-linear`, one regular expression that must match a full name, or a list of
             full names and of suffixes such as `q_proj` or `mlp.up_proj`.
+        exclude: full names or suffixes of modules that are left out all the same.
+        layers: numbers of the layers to adapt; None for all, and for what is in no layer.
 
     Raises:
         AdapterError: nothing matches (an entry of a list each), what matches is no linear layer,
@@ -43,8 +55,36 @@ def select_targets(bundle: ModelBundle, wanted: str | Sequence[str]) -> tuple[st
         chosen = _matching(wanted, linears, _head_of(bundle, linears))
     else:
         chosen = _listed(wanted, linears, bundle.module)
+    chosen = _within(_without(chosen, exclude), layers)
     _refuse_tied(chosen, bundle.module)
     return tuple(name for name in linears if name in chosen)
+
+
+def saved_modules(
+    bundle: ModelBundle, wanted: Sequence[str], targets: Sequence[str]
+) -> tuple[str, ...]:
+    """The full names of modules to be trained whole, besides those the bundle names itself.
+
+    Args:
+        bundle: the base model; nothing in it is changed.
+        wanted: full names or suffixes.
+        targets: the adapted modules, which cannot be among them.
+
+    Raises:
+        AdapterError: nothing matches an entry, or a module is adapted as well.
+    """
+    names = [name for name, _ in bundle.module.named_modules() if name]
+    chosen: dict[str, None] = {}
+    for entry in wanted:
+        found = [name for name in names if has_suffix(name, entry)]
+        if not found:
+            raise AdapterError(f"no module matches {entry!r}.", where="injector.modules_to_save")
+        chosen |= dict.fromkeys(found)
+    inside = tuple(f"{name}." for name in chosen)
+    if both := [name for name in targets if f"{name}.".startswith(inside)]:
+        fault = f"{both[0]} cannot be adapted and trained whole."
+        raise AdapterError(fault, where="injector.modules_to_save")
+    return tuple(name for name in chosen if name not in bundle.head_modules)
 
 
 def refuse_adapted(module: nn.Module) -> None:
@@ -100,6 +140,32 @@ def _matching(pattern: str, linears: dict[str, nn.Module], head: str | None) -> 
     if not chosen:
         raise _nothing_matches(pattern, linears, f" For modules of that name write [{pattern}].")
     return chosen
+
+
+def _without(chosen: set[str], exclude: Sequence[str]) -> set[str]:
+    for entry in exclude:
+        dropped = {name for name in chosen if has_suffix(name, entry)}
+        if not dropped:
+            raise AdapterError(f"nothing matches {entry!r}.", where="injector.exclude_modules")
+        chosen = chosen - dropped
+    if not chosen:
+        raise AdapterError("leaves nothing to adapt.", where="injector.exclude_modules")
+    return chosen
+
+
+def _within(chosen: set[str], layers: Collection[int] | None) -> set[str]:
+    if layers is None:
+        return chosen
+    numbers = {name: int(found[1]) for name in chosen if (found := LAYER_NUMBER.search(name))}
+    kept = {name for name in chosen if name not in numbers or numbers[name] in layers}
+    known = set(numbers.values())
+    if missing := sorted(set(layers) - known):
+        raise AdapterError(
+            f"there is no layer {missing[0]} with modules to adapt.",
+            where="injector.layers_to_transform",
+            mend=f"There are {min(known)} to {max(known)}." if known else "",
+        )
+    return kept
 
 
 def _listed(entries: Sequence[str], linears: dict[str, nn.Module], module: nn.Module) -> set[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorafw.contracts.component import Component
 from lorafw.contracts.model import ModelBundle
+from lorafw.errors import AdapterError
 from lorafw.types import AdapterSpec, AdapterState, Capability
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ class AdaptedModel(ABC):
     bundle: ModelBundle
     spec: AdapterSpec
 
+    wants_gradients: bool = False
+    """Whether `before_step` reads gradients; needs an engine with `WHOLE_GRADIENTS`."""
+
     @abstractmethod
     def trainable(self) -> Mapping[str, nn.Parameter]:
         """The trainable parameters, fp32, under canonical names, in a fixed order.
 
-        Behind the adapter's come those of the bundle's `head_modules`, under the base's names.
+        Behind the adapter's come those of modules that are trained whole, under the base's names,
+        and trained rows of embeddings.
         """
 
     @abstractmethod
@@ -50,7 +55,11 @@ class AdaptedModel(ABC):
         """Switch the adapter's own randomness (dropout); the base stays in eval."""
 
     def state(self) -> AdapterState:
-        """A copy of the adapter on the CPU, as it is exported."""
+        """A copy of the adapter on the CPU, in the form in which it is exported.
+
+        A start that moves the base (PiSSA) is exported as plain LoRA of twice the rank, so the
+        spec and the names of this state may differ from those of the live parameters.
+        """
         tensors = {name: p.detach().float().cpu().clone() for name, p in self.trainable().items()}
         return AdapterState(self.spec, tensors)
 
@@ -63,6 +72,22 @@ class AdaptedModel(ABC):
         from lorafw.contracts._adapter_values import copy_values
 
         copy_values(self.trainable(), tensors)
+
+    def training_state(self) -> Mapping[str, Tensor]:
+        """What a checkpoint needs beyond the live parameters, by name, on the CPU.
+
+        Such as the factors a start subtracts from the base, or a method's running statistics.
+        """
+        return {}
+
+    def load_training_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what `training_state` gave.
+
+        Raises:
+            AdapterError: it is not of this adapter.
+        """
+        if tensors:
+            raise AdapterError(f"there is no place for {min(tensors)} of the checkpoint.")
 
     def base_values(self) -> Mapping[str, Tensor]:
         """What the tensors of trained modules are in the base, by canonical name."""
@@ -79,8 +104,35 @@ class AdaptedModel(ABC):
         factors = {name: p for name, p in self.trainable().items() if name not in base}
         self.load_state({**fresh_values(factors, seed), **base})
 
+    def learning_rate_scales(self) -> Mapping[str, float]:
+        """By which factor a parameter's learning rate differs from the plan's; 1 if not named."""
+        return {}
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the loss of every step, whatever its split: an fp32 scalar, or None.
+
+        Called inside the wrapped forward pass, once per micro-batch; its share of the step's loss
+        is the micro-batch's share of the rows that count.
+        """
+        return None
+
+    def before_step(self, step: int, gradients: Mapping[str, Tensor]) -> None:
+        """Called between the last backward pass and the optimizer step if `wants_gradients`.
+
+        Args:
+            step: number of the step, from 0.
+            gradients: reduced, whole and unclipped, by canonical name; reading only.
+        """
+
     def after_step(self, step: int) -> None:
-        """Called once after every optimizer step; most methods have nothing to do."""
+        """Called once after every optimizer step; most methods have nothing to do.
+
+        Args:
+            step: number of the step, from 0.
+        """
+
+    def prepare_steps(self, steps: int) -> None:
+        """Told once before training how many optimizer steps the run has in all."""
 
 
 class LoRAInjector(Component, ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from lorafw.contracts.component import Component
@@ -81,6 +82,8 @@ class ModelBundle(ABC):
         labels: names of the classes, for classification.
         head_modules: full names of modules that start fresh, or are the task's own: injectors make
             them trainable, in fp32, beside the adapter.
+        token_rows: rows of embeddings, and of untied heads, that start fresh, as those of added
+            tokens do: row numbers by the module's full name; treated the same way.
     """
 
     module: nn.Module
@@ -91,6 +94,7 @@ class ModelBundle(ABC):
     capabilities: frozenset[Capability]
     labels: tuple[str, ...] = ()
     head_modules: tuple[str, ...] = ()
+    token_rows: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     @abstractmethod
     def hidden(self, inputs: Mapping[str, Tensor]) -> Hidden:

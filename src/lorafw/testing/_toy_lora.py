@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorafw.adapters.base_tensors import merged_tensors, tensor_of
-from lorafw.adapters.trained_modules import TrainedModules
+from lorafw.adapters.trained_parts import TrainedParts
 from lorafw.contracts import AdaptedModel, ModelBundle
 from lorafw.models.names import checkpoint_names
 from lorafw.types import AdapterSpec, canonical_pair
@@ -58,7 +58,7 @@ class ToyAdaptedModel(AdaptedModel):
             layer = ToyLoRALinear(linear, spec.rank_of(name), scaling, spec.dropout)
             bundle.module.set_submodule(name, layer)
             self._layers[name] = layer
-        self._trained = TrainedModules(bundle.module, spec.trained)
+        self._trained = TrainedParts(bundle.module, spec)
         self.train(mode=False)
         self.reset(seed=0)
 
@@ -95,6 +95,7 @@ class ToyAdaptedModel(AdaptedModel):
         """The base's tensors under base names, update folded in, one at a time."""
         merged = {f"{name}.weight": layer.merged_weight for name, layer in self._layers.items()}
         stored = partial(tensor_of, self.bundle.module)
+        merged |= self._trained.merged()
         return merged_tensors(self._base_names, lambda name: stored(self._inside(name)), merged)
 
     def _inside(self, name: str) -> str:

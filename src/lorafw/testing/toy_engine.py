@@ -34,7 +34,7 @@ def opened(trainer: Trainer, plan: TrainPlan | None = None) -> Iterator[Engine]:
     model = toy_model(world.device)
     parameters = dict(model.trainable())
     module = LossModule(model.bundle, CausalLM())
-    optimizer = build_optimizer(plan, parameters.values())
+    optimizer = build_optimizer(plan, parameters)
     job = EngineJob(module, parameters, optimizer, plan.max_grad_norm)
     engine = trainer.open_engine(job, world)
     module.eval()

@@ -1,9 +1,10 @@
 """Checkpoints: one format, whichever engine and however many ranks wrote it.
 
 A checkpoint is a folder `step-00000042` that holds `state.safetensors` (per canonical parameter
-name the fp32 `value` and the optimizer's tensors, as `<key>/<name>`) and `checkpoint.json` (the
-step, the fingerprint of the run, the first loss and the held-out figures from before it). Rows
-and random numbers are functions of (seed, step), so the step is the whole cursor.
+name the fp32 `value` and the optimizer's tensors, as `<key>/<name>`), where a method has more to
+remember `method.safetensors` (`AdaptedModel.training_state`), and `checkpoint.json` (the step, the
+fingerprint of the run, the first loss and the held-out figures from before it). Rows and random
+numbers are functions of (seed, step), so the step is the whole cursor.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from lorafw.adapters.safe_files import publish
+from lorafw.adapters.safe_tensors import write_tensors
 from lorafw.contracts.engine import Engine, TrainingState
 from lorafw.contracts.trainer import TrainJob
 from lorafw.errors import CheckpointError
 
 FORMAT = 1
-_STATE, _ABOUT, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
+_STATE, _METHOD, _ABOUT = "state.safetensors", "method.safetensors", "checkpoint.json"
+_PREFIX = "step-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Checkpoints:
         """Write a checkpoint; every rank calls it, rank 0 writes."""
         if self._folder is None:
             return
-        state = self._engine.state()
+        state, method = self._engine.state(), self._job.model.training_state()
         if self._engine.world.rank != 0:
             return
         final = self._folder / f"{_PREFIX}{checkpoint.step:08d}"
@@ -59,7 +63,7 @@ class Checkpoints:
             "fingerprint": dict(self._job.fingerprint),
             "progress": asdict(checkpoint),
         }
-        publish(lambda folder: _write(folder, state, about), final)
+        publish(lambda folder: _write(folder, state, method, about), final)
         self._prune()
         self._job.emit("checkpoint_saved", step=checkpoint.step, path=final)
 
@@ -72,6 +76,7 @@ class Checkpoints:
         about, state = read_checkpoint(newest)
         self._check(newest, about)
         self._engine.load_state(state)
+        self._job.model.load_training_state(_read_method(newest))
         return Checkpoint(**about["progress"])
 
     def _clear_unfinished(self) -> None:
@@ -107,8 +112,12 @@ def newest_checkpoint(folder: Path | None) -> Path | None:
     return found[-1] if found else None
 
 
-def _write(folder: Path, state: TrainingState, about: Mapping[str, Any]) -> None:
+def _write(
+    folder: Path, state: TrainingState, method: Mapping[str, Tensor], about: Mapping[str, Any]
+) -> None:
     """Write into a temporary folder and read it back; the caller renames it."""
+    if method:
+        write_tensors(folder / _METHOD, method)
     tensors = {f"{key}/{name}": t for name, keys in state.items() for key, t in keys.items()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _STATE)
     (folder / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -120,6 +129,17 @@ def _write(folder: Path, state: TrainingState, about: Mapping[str, Any]) -> None
     )
     if not same:
         raise CheckpointError("what was read back is not what was written.", where=str(folder))
+
+
+def _read_method(folder: Path) -> dict[str, Tensor]:
+    """What the adapter's method had to remember; mostly nothing."""
+    if not (folder / _METHOD).is_file():
+        return {}
+    try:
+        stored: dict[str, Tensor] = load_file(folder / _METHOD)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot be read: {error}.", where=str(folder / _METHOD)) from error
+    return stored
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Any], TrainingState]:

@@ -72,8 +72,8 @@ class EngineRunner(RunningTrainer):
 
     def _new_engine(self, job: TrainJob) -> Engine:
         parameters = dict(job.model.trainable())
-        wrapped = LossModule(job.model.bundle, job.objective)
-        optimizer = build_optimizer(job.plan, parameters.values())
+        wrapped = LossModule(job.model.bundle, job.objective, job.model.penalty)
+        optimizer = build_optimizer(job.plan, parameters, job.model.learning_rate_scales())
         request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm)
         engine = self._trainer.open_engine(request, self.world)
         wrapped.eval()  # the base never drops anything; the adapter is switched on its own

@@ -49,6 +49,7 @@ class Loop:
 
     def run(self) -> FitResult:
         """Train from the newest checkpoint, or from the start, to the last step."""
+        self._job.model.prepare_steps(self.steps)
         self._progress = self._checkpoints.resume()
         start = self._progress.step
         self._announce_start(start)
@@ -117,8 +118,11 @@ class Loop:
                 f"the loss of step {step + 1} is {loss}.",
                 mend="Lower plan.learning_rate, or look at the rows of this step.",
             )
+        model = self._job.model
+        if model.wants_gradients:
+            model.before_step(step, self._engine.gradients())
         outcome = self._engine.step(learning_rate=rate)
-        self._job.model.after_step(step)
+        model.after_step(step)
         return outcome
 
     def _record(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,15 @@ from lorafw.types import Batch
 class LossModule(nn.Module):
     """Returns the loss from inside `forward`, where the hooks of DDP and ZeRO-3 see everything."""
 
-    def __init__(self, bundle: ModelBundle, objective: Objective) -> None:
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        objective: Objective,
+        penalty: Callable[[], Tensor | None] = lambda: None,
+    ) -> None:
         super().__init__()
         self.module = bundle.module
-        self._bundle, self._objective = bundle, objective
+        self._bundle, self._objective, self._penalty = bundle, objective, penalty
 
     def forward(
         self, inputs: Mapping[str, Tensor], labels: Tensor, totals: Mapping[str, float] | None
@@ -30,7 +35,14 @@ class LossModule(nn.Module):
         """
         batch = Batch(inputs, labels)
         if totals is not None:
-            return self._objective.loss(self._bundle, batch, totals)
+            loss = self._objective.loss(self._bundle, batch, totals)
+            penalty = self._penalty()
+            return loss if penalty is None else loss + penalty * self._share(batch, totals)
         measured = self._objective.measure(self._bundle, batch)
         names = self._objective.sums_of(self._bundle)
         return torch.stack([measured[name].double() for name in names])
+
+    def _share(self, batch: Batch, totals: Mapping[str, float]) -> float:
+        """The batch's share of the step: over ranks and micro-batches these add up to one."""
+        unit = self._objective.units[0]
+        return float(self._objective.counts(batch)[unit]) / totals[unit]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -10,12 +11,27 @@ from torch import nn
 from lorafw.contracts.plan import TrainPlan
 
 
-def build_optimizer(plan: TrainPlan, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
+def build_optimizer(
+    plan: TrainPlan,
+    parameters: Mapping[str, nn.Parameter],
+    scales: Mapping[str, float] = MappingProxyType({}),
+) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with the plan's options.
 
-    Each group carries `lr_scale`, by which an engine multiplies the step's learning rate.
+    Args:
+        plan: the options.
+        parameters: by name.
+        scales: by which factor a parameter's learning rate differs from the plan's. Those of one
+            factor are one group, which carries it as `lr_scale`; an engine multiplies the step's
+            learning rate by it.
     """
-    groups = [{"params": list(parameters), "lr_scale": 1.0, "weight_decay": plan.weight_decay}]
+    by_scale: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        by_scale.setdefault(scales.get(name, 1.0), []).append(parameter)
+    groups = [
+        {"params": held, "lr_scale": scale, "weight_decay": plan.weight_decay}
+        for scale, held in by_scale.items()
+    ]
     return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, eps=plan.eps)
 
 

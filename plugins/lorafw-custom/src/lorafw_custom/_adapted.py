@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
-from lorafw.adapters.trained_modules import TrainedModules
+from lorafw.adapters.trained_parts import TrainedParts
 from lorafw.contracts import AdaptedModel
 from lorafw.errors import AdapterError
 from lorafw.models.names import checkpoint_names, is_linear
@@ -43,7 +43,7 @@ class CustomAdaptedModel(AdaptedModel):
         for name, layer in made.items():
             bundle.module.set_submodule(name, layer)
         self._layers = made
-        self._trained = TrainedModules(bundle.module, spec.trained)
+        self._trained = TrainedParts(bundle.module, spec)
         self._parameters = dict(_parameters(made)) | self._trained.parameters
         self.train(mode=False)
         self.reset(seed=0)
@@ -82,6 +82,7 @@ class CustomAdaptedModel(AdaptedModel):
         """
         refuse_quantised(self.bundle.module)
         merged = {f"{name}.weight": layer.merged_weight for name, layer in self._layers.items()}
+        merged |= self._trained.merged()
         return merged_tensors(self._base_names, partial(tensor_of, self.bundle.module), merged)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
-from lorafw.adapters.trained_modules import TrainedModules
+from lorafw.adapters.trained_parts import TrainedParts
 from lorafw.contracts import AdaptedModel
 from lorafw.errors import AdapterError
 from lorafw.models.names import checkpoint_names, stores_transposed
@@ -46,7 +46,7 @@ class PeftAdaptedModel(AdaptedModel):
         self.bundle, self.spec = bundle, spec
         self._base_names = checkpoint_names(bundle.module)
         self._layers = _inject(bundle.module, spec)
-        self._trained = TrainedModules(bundle.module, spec.trained)
+        self._trained = TrainedParts(bundle.module, spec)
         self._parameters = dict(_parameters(self._layers)) | self._trained.parameters
         self.train(mode=False)
         self.reset(seed=0)
@@ -88,6 +88,7 @@ class PeftAdaptedModel(AdaptedModel):
             f"{module}.weight": functools.partial(_merged_weight, layer)
             for module, layer in self._layers.items()
         }
+        merged |= self._trained.merged()
         return merged_tensors(self._base_names, self._stored, merged)
 
     def _stored(self, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Modules of a base that are trained whole, beside the adapter: a classifier's head."""
+"""What of a base is trained itself, beside the adapter: whole modules, such as a head."""
 
 from __future__ import annotations
 
@@ -7,21 +7,45 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
+    from lorafw.types import AdapterSpec
 
-class TrainedModules:
-    """Makes modules trainable, in fp32, and remembers what they were.
+
+class TrainedParts:
+    """Makes parts of a base trainable, in fp32, and remembers what they were.
 
     Args:
         module: the base model, frozen; changed in place.
-        names: full names of the modules, none inside another.
+        spec: `trained` names the parts.
 
     Attributes:
-        parameters: the trainable parameters under the base's names.
+        parameters: the trainable parameters under canonical names.
     """
+
+    def __init__(self, module: nn.Module, spec: AdapterSpec) -> None:
+        self._modules = _TrainedModules(module, spec.trained)
+        self.parameters: dict[str, nn.Parameter] = self._modules.parameters
+
+    def base_values(self) -> dict[str, Tensor]:
+        """What the parameters were, by name, in the base's dtype."""
+        return self._modules.base_values()
+
+    def merged(self) -> Mapping[str, Callable[[], Tensor]]:
+        """For base names whose tensors are not simply the live ones, what forms them."""
+        return {}
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """While open, the parts as they were stand in the model."""
+        with self._modules.disabled():
+            yield
+
+
+class _TrainedModules:
+    """Whole modules, by their full names, none inside another."""
 
     def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
         self._module = module
@@ -32,12 +56,10 @@ class TrainedModules:
         self.parameters = dict(_parameters(self._live))
 
     def base_values(self) -> dict[str, Tensor]:
-        """What the parameters were, by name, in the base's dtype."""
         return {name: p.detach() for name, p in _parameters(self._base)}
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """While open, the modules as they were stand in the model."""
         self._put(self._base)
         try:
             yield
