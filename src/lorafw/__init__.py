@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lorafw.contracts import (
+        AdapterFormat,
         Component,
         DatasetAdapter,
         Encoder,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     )
     from lorafw.errors import LorafwError
     from lorafw.inference.loading import load
+    from lorafw.inference.set_loading import load_adapters
     from lorafw.pipeline import run
     from lorafw.types import (
         AdapterSpec,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdapterFormat",
     "AdapterSpec",
     "AdapterState",
     "Batch",
@@ -67,10 +70,15 @@ __all__ = [
     "TrainPlan",
     "Trainer",
     "load",
+    "load_adapters",
     "run",
 ]
 
-_FUNCTIONS = {"load": "lorafw.inference.loading", "run": "lorafw.pipeline"}
+_FUNCTIONS = {
+    "load": "lorafw.inference.loading",
+    "load_adapters": "lorafw.inference.set_loading",
+    "run": "lorafw.pipeline",
+}
 _HOMES = ("lorafw.types", "lorafw.contracts", "lorafw.errors")
 
 

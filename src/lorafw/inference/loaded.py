@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lorafw.errors import UsageError
 from lorafw.inference.classify import Texts, probabilities
-from lorafw.inference.stopping import stop_ids
-from lorafw.models.loading import quiet
-from lorafw.types import ChatExample, Encoded, Example, Message, PromptExample, Task, TextExample
+from lorafw.inference.continuation import Sampling, continue_rows
+from lorafw.inference.prompts import Prompt, encode_prompt, uncut
+from lorafw.inference.stopping import forget_decoding_habits, stop_ids
+from lorafw.types import Encoded, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +46,13 @@ class LoadedModel:
         self.encoder, self._folded = encoder, folded
         self.stop_ids: tuple[int, ...] = ()
         if bundle.task is Task.CAUSAL_LM:
-            # Rows of training were cut to a length; a prompt is not, it fits or is an error.
-            whole = {"max_length": 2**31, "max_prompt_length": None}
-            self.encoder = encoder.model_copy(update=whole)
+            self.encoder = uncut(encoder)
             self.stop_ids = stop_ids(bundle, encoder)
-            self._forget_decoding_habits()
+            forget_decoding_habits(bundle)
 
     def generate(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         *,
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -100,25 +99,13 @@ class LoadedModel:
         with self._asked(adapter=adapter):
             return probabilities(self.bundle, self.encoder, texts)
 
-    def encode(self, prompt: str | Sequence[Message]) -> Encoded:
+    def encode(self, prompt: Prompt) -> Encoded:
         """A prompt as the model is given it.
 
         Raises:
             UsageError: it is a conversation and the model takes single prompts, or it is empty.
         """
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
-        if not messages:
-            raise UsageError("the conversation is empty.")
-        if ChatExample in self.encoder.accepts:
-            example: Example = ChatExample(messages)
-        elif len(messages) == 1 and TextExample in self.encoder.accepts:
-            example = TextExample(messages[0].content)
-        elif len(messages) == 1:
-            example = PromptExample(messages[0].content, "")
-        else:
-            mend = "Ask with one text, or use a model with a chat template."
-            raise UsageError("this model takes single prompts, not conversations.", mend=mend)
-        return self.encoder.prompt(example, self.bundle.tokenizer)
+        return encode_prompt(self.encoder, self.bundle.tokenizer, prompt)
 
     def continue_ids(
         self,
@@ -135,24 +122,9 @@ class LoadedModel:
         Raises:
             UsageError: a value is out of range, or `ids` fill the model's context.
         """
-        if temperature < 0 or not 0 < top_p <= 1 or max_new_tokens < 1:
-            raise UsageError("needed: temperature >= 0, 0 < top_p <= 1, max_new_tokens >= 1.")
-        tokens = self._tensor(ids)[None]
-        model: Any = self.bundle.module
-        draws: dict[str, Any] = {"do_sample": False}
-        if temperature > 0:
-            draws = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-        with self._asked(adapter=adapter), _seeded(seed, tokens.device), quiet():
-            output = model.generate(
-                tokens,
-                attention_mask=torch.ones_like(tokens),
-                max_new_tokens=min(max_new_tokens, self._room(len(ids))),
-                eos_token_id=list(self.stop_ids) or None,
-                pad_token_id=self.bundle.pad_id,
-                **draws,
-            )
-        new_ids: list[int] = output[0, len(ids) :].tolist()
-        return new_ids
+        sampling = Sampling(max_new_tokens, temperature, top_p, seed)
+        with self._asked(adapter=adapter):
+            return continue_rows(self.bundle, [ids], [self.stop_ids], sampling)[0]
 
     @torch.no_grad()
     def logits(self, ids: Sequence[int], *, adapter: bool = True) -> Tensor:
@@ -180,30 +152,3 @@ class LoadedModel:
 
     def _tensor(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor(list(ids), device=next(self.bundle.module.parameters()).device)
-
-    def _room(self, used: int) -> int:
-        """How many more tokens the model has positions for."""
-        model: Any = self.bundle.module
-        config = model.config.get_text_config(decoder=True)
-        positions = getattr(config, "max_position_embeddings", None) or 2**31
-        if used == 0:
-            raise UsageError("the prompt is empty.")
-        if used >= positions:
-            fault = f"the prompt has {used} tokens, the model's context is {positions}."
-            raise UsageError(fault, mend="Shorten the prompt.")
-        return int(positions) - used
-
-    def _forget_decoding_habits(self) -> None:
-        """Drop penalties and the like that the model's files ask for: what is asked is done."""
-        from transformers import GenerationConfig
-
-        model: Any = self.bundle.module
-        model.generation_config = GenerationConfig()
-
-
-@contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Any:
-    """Seed torch's generators for a while."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

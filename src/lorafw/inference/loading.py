@@ -50,10 +50,10 @@ def load(
     from lorafw.inference.loaded import LoadedModel
 
     place, registry = find(path, base=base), Registry()
-    builder = cast("ModelBuilder", _part(registry, "model", place.model))
-    _check_base(builder, place)
-    encoder = _encoder(registry, place, builder)
-    request, tokenizer = _request(device, place), builder.tokenizer()
+    builder = cast("ModelBuilder", part(registry, "model", place.model))
+    check_base(builder, place)
+    encoder = encoder_of(registry, place, builder)
+    request, tokenizer = request_for(device, place), builder.tokenizer()
     bundle = builder.build(request, tokenizer)
     if place.adapter is None:
         return LoadedModel(bundle, encoder, folded=place.merged)
@@ -65,17 +65,20 @@ def load(
     return LoadedModel(whole, encoder, folded=True)
 
 
-def _part(registry: Registry, kind: str, section: Mapping[str, Any]) -> object:
+def part(registry: Registry, kind: str, section: Mapping[str, Any]) -> object:
+    """A part from its section of a config."""
     options = {name: value for name, value in section.items() if name != "use"}
     return registry.load(kind, section["use"]).from_mapping(options, where=kind)
 
 
-def _encoder(registry: Registry, place: Place, builder: ModelBuilder) -> Encoder:
+def encoder_of(registry: Registry, place: Place, builder: ModelBuilder) -> Encoder:
+    """How what lies at a place is asked."""
     section = place.encoder or {"use": builder.default_encoder(place.task)}
-    return cast("Encoder", _part(registry, "encoder", section))
+    return cast("Encoder", part(registry, "encoder", section))
 
 
-def _check_base(builder: ModelBuilder, place: Place) -> None:
+def check_base(builder: ModelBuilder, place: Place) -> None:
+    """Check that the base is where it should be, before anything heavy."""
     try:
         builder.preflight()
     except ModelError as error:
@@ -86,7 +89,12 @@ def _check_base(builder: ModelBuilder, place: Place) -> None:
         raise AdapterError(fault, where=str(place.adapter), mend=mend) from None
 
 
-def _request(device: str | torch.device | None, place: Place) -> ModelRequest:
+def request_for(device: str | torch.device | None, place: Place) -> ModelRequest:
+    """What the builder is asked for.
+
+    Raises:
+        UsageError: there is no such device.
+    """
     import torch
 
     from lorafw.contracts.model import ModelRequest
@@ -116,6 +124,19 @@ def _unnamed_classes(place: Place) -> tuple[str, ...]:
 
 
 def _adapted(registry: Registry, place: Place, bundle: ModelBundle) -> AdaptedModel:
+    state = adapter_state(place, bundle)
+    adapted = _injector(registry, place, state).inject(bundle)
+    adapted.load_state(state.tensors)
+    bundle.module.eval()  # the adapter's dropout too
+    return adapted
+
+
+def adapter_state(place: Place, bundle: ModelBundle) -> AdapterState:
+    """The adapter at a place, if it was trained on this base.
+
+    Raises:
+        AdapterError: it is damaged, or of another base.
+    """
     from lorafw.adapters.peft_layout import read_adapter
 
     assert place.adapter is not None
@@ -123,11 +144,7 @@ def _adapted(registry: Registry, place: Place, bundle: ModelBundle) -> AdaptedMo
         fault = f"was trained on the base model {place.base}, this one is {bundle.base}."
         mend = "Give the folder of that model: base=…"
         raise AdapterError(fault, where=str(place.adapter), mend=mend)
-    state = read_adapter(place.adapter)
-    adapted = _injector(registry, place, state).inject(bundle)
-    adapted.load_state(state.tensors)
-    bundle.module.eval()  # the adapter's dropout too
-    return adapted
+    return read_adapter(place.adapter)
 
 
 def _injector(registry: Registry, place: Place, state: AdapterState) -> LoRAInjector:
