@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +29,12 @@ from lorafw.data.cache.rows import RowCache
 from lorafw.types import Example, PromptExample, Split
 
 ENCODERS = ("prompt", "chat")
+RENDERED = "bare tokenizer, rendered"
+"""The tokenizer alone, on the texts that the chat template has made before."""
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +119,16 @@ def _tokenizer(folder: Path | None, pairs: Sequence[tuple[str, str]]) -> Any:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
         vocab_size=8000,
-        special_tokens=["</s>"],
+        special_tokens=["<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     backend.train_from_iterator([text for pair in pairs[:2000] for text in pair], trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>")  # noqa: S106
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token="<|im_end|>",  # noqa: S106
+        chat_template=CHATML,
+    )
 
 
 class _Bench:
@@ -128,21 +139,38 @@ class _Bench:
         self._texts = [f"{question}\n{answer}" for question, answer in pairs]
         file = folder / "rows.jsonl"
         file.write_text("\n".join(self._texts), encoding="utf-8")  # only its bytes are read
-        self._dataset = Loaded.of(file, [PromptExample(*pair) for pair in pairs])
+        self._pairs = [PromptExample(*pair) for pair in pairs]
+        self._dataset = Loaded.of(file, self._pairs)
 
     def play(self, names: Sequence[str], rounds: int) -> dict[str, Timing]:
         """Each in turn, round after round."""
         tasks: dict[str, Callable[[int], object]] = {
             "bare tokenizer": lambda _: self._tokenizer(self._texts)
         }
+        if "chat" in names:
+            rendered = self._rendered()
+            tasks[RENDERED] = lambda _: self._tokenizer(rendered, add_special_tokens=False)
         for name in names:
-            tasks[f"{name}: encode and keep"] = lambda number, name=name: self._kept(name, number)
-            tasks[f"{name}: find again"] = lambda number, name=name: self._kept(name, number)
+            tasks[f"{name}: encode and keep"] = partial(self._kept, name)
+            tasks[f"{name}: find again"] = partial(self._kept, name)
         timings: dict[str, list[Timing]] = {task: [] for task in tasks}
         for number in range(rounds):
             for task, work in tasks.items():
-                timings[task].append(_timed(lambda work=work, number=number: work(number)))
+                timings[task].append(_timed(partial(work, number)))
         return {task: _median(each) for task, each in timings.items()}
+
+    def _rendered(self) -> list[str]:
+        """The conversations as their chat template writes them."""
+        return [
+            self._tokenizer.apply_chat_template(
+                [
+                    {"role": "user", "content": pair.prompt},
+                    {"role": "assistant", "content": pair.response},
+                ],
+                tokenize=False,
+            )
+            for pair in self._pairs
+        ]
 
     def _kept(self, name: str, number: int) -> Any:
         cache = RowCache(self._folder / f"cache-{number}", click.echo)

@@ -47,9 +47,23 @@ def peak_memory() -> int:
     Linux also counts into `ru_maxrss` what the parent held when it started the process, so
     its own high-water mark is read instead.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    mark = _status("VmHWM")
+    if mark is not None:
+        return mark
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_memory() -> int:
+    """Resident size of this process, in bytes; where only Linux could tell, the largest so far."""
+    now = _status("VmRSS")
+    return peak_memory() if now is None else now
+
+
+def _status(field: str) -> int | None:
+    """A size from Linux's account of this process, in bytes; None elsewhere."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = status.read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

@@ -25,6 +25,7 @@ from lorafw.data.cache.rows import RowCache
 from lorafw.data.encoded.prepare import Prepared
 from lorafw.data.rendering.context import within_context
 from lorafw.errors import CompositionError
+from lorafw.inference.provenance import provenance
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
 from lorafw.types import Capability, Layout, Split
@@ -123,6 +124,7 @@ class Work:
         recipe = {
             "lorafw": lorafw.__version__,
             "base": model.bundle.base,
+            **provenance(self._tokenizer, self._encoder),
             "model": {"use": names["model"], **parts.model.model_dump(mode="json")},
             "encoder": {"use": names["encoder"], **self._encoder.model_dump(mode="json")},
             "injector": {"use": names["injector"]},

@@ -57,12 +57,44 @@ class Capability(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the assistant calls.
+
+    Attributes:
+        name: the function's.
+        arguments: JSON text of an object.
+        id: what the tool's answer refers to; empty where nothing does.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `train` overrides the encoder's choice of what is trained."""
+    """One turn of a conversation.
+
+    Attributes:
+        role: who speaks, as the chat template calls it.
+        content: what is said; may be empty where tools are called.
+        train: overrides the encoder's choice of what is trained.
+        tool_calls: the functions that the assistant calls with it, behind what is said.
+        name: of the tool whose answer this is; empty where it is not told.
+        tool_call_id: id of the call that this answers; empty where it is not told.
+    """
 
     role: str
     content: str
     train: bool | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    tool_call_id: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it neither says nor calls anything."""
+        return not (self.content or self.tool_calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,20 @@ def test_every_bad_row_is_listed(rows: Path) -> None:
     assert found.stderr == "Error: 4 faults were found.\n"
 
 
+def test_a_malformed_call_of_a_tool_is_listed(rows: Path) -> None:
+    turns = '{"conversations": [{"from": "human", "value": "q"}, %s]}\n'
+    good = turns % r'{"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {}}"}'
+    bad = turns % '{"from": "function_call", "value": "f(x)"}'
+    call = '{"function": {"name": "f", "arguments": "{"}}'
+    other = turns % f'{{"role": "assistant", "content": null, "tool_calls": [{call}]}}'
+    rows.write_text(good + bad + other)
+    found = validate()
+    assert found.exit_code == 1
+    first, second = found.stdout.splitlines()
+    assert first.startswith("rows.jsonl:2: conversations[1].value is not JSON")
+    assert second.startswith("rows.jsonl:3: conversations[1].tool_calls[0].arguments is not JSON")
+
+
 def test_one_fault_of_the_held_out_file(rows: Path) -> None:
     (rows.parent / "held-out.jsonl").write_text(OTHER + "[1]\n")
     found = validate("-o", "dataset.eval_path=held-out.jsonl")

@@ -64,6 +64,16 @@ def test_what_is_no_model_is_an_error(tmp_path: Path, path: str, fault: str) -> 
     assert fault in result.stderr
 
 
+def test_added_tokens_are_told_with_their_rows(tmp_path: Path) -> None:
+    folder = toy_folder(tmp_path / "base", vocab_size=30)
+    result = inspect(str(folder), "-o", 'add_tokens=["<|call|>", quux]')
+    assert "added       <|call|> 29 (special, a row to spare), quux 30 (a new row)" in result.stdout
+    assert "vocabulary 31" in result.stdout
+    refused = inspect(str(folder), "-o", "add_tokens=[cat]")
+    assert refused.exit_code == 1
+    assert "the tokenizer knows 'cat' already" in refused.stderr
+
+
 def test_another_model_and_its_options_can_be_asked(tmp_path: Path) -> None:
     folder = toy_folder(tmp_path / "base")
     for file in folder.glob("tokenizer*"):

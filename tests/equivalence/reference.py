@@ -40,7 +40,11 @@ def start_values(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
 
 def train() -> Trace:
     """Five AdamW steps on the toy model with LoRA on every linear of its layers."""
-    model, parameters = _adapted_toy()
+    return follow(*adapted_toy())
+
+
+def follow(model: Any, parameters: dict[str, nn.Parameter]) -> Trace:
+    """Five AdamW steps of these parameters of a model."""
     options = training_plan()
     optimizer = torch.optim.AdamW(
         parameters.values(),
@@ -75,9 +79,9 @@ def _backward(model: Any, batch: list[Encoded]) -> float:
     return total
 
 
-def _adapted_toy() -> tuple[Any, dict[str, nn.Parameter]]:
+def adapted_toy(**config: Any) -> tuple[Any, dict[str, nn.Parameter]]:
     """LoRA by forward hooks: y + (alpha / r) · x Aᵀ Bᵀ (arXiv:2106.09685, eq. 3)."""
-    model = toy_llama().requires_grad_(False).eval()
+    model = toy_llama(**config).requires_grad_(False).eval()
     parameters: dict[str, nn.Parameter] = {}
     for name, module in model.model.layers.named_modules(prefix="model.layers"):
         if isinstance(module, nn.Linear):

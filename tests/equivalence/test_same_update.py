@@ -39,17 +39,17 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Traces:
         if key not in done:
             done[key] = tmp_path_factory.mktemp(f"{case.engine}-{ranks}")
             names = [c.name for c in [*CASES, *SABOTAGE] if c.engine == case.engine]
-            _launch(ranks, done[key], names)
+            launch(ranks, done[key], *names)
         return load_file(done[key] / f"{case.name}.safetensors")
 
     return trace
 
 
-def _launch(ranks: int, output: Path, names: list[str]) -> None:
+def launch(ranks: int, output: Path, *arguments: str, worker: str = "worker") -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
-    command = [*(launcher if ranks > 1 else ["-m"]), "tests.equivalence.worker"]
+    command = [*(launcher if ranks > 1 else ["-m"]), f"tests.equivalence.{worker}"]
     result = subprocess.run(
-        [sys.executable, *command, str(output), *names],
+        [sys.executable, *command, str(output), *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -63,7 +63,7 @@ def _relative(found: Tensor, wanted: Tensor) -> float:
     return float((found - wanted).norm() / wanted.norm())
 
 
-def _differences(found: dict[str, Tensor], expected: reference.Trace) -> dict[str, float]:
+def differences(found: dict[str, Tensor], expected: reference.Trace) -> dict[str, float]:
     """Largest difference by what is compared: gradients and figures relative, values absolute."""
     assert len(found["losses"]) == len(found["norms"]) == STEPS
     gradients = [
@@ -96,7 +96,7 @@ def test_the_reference_is_not_blind(expected: reference.Trace) -> None:
 def test_the_update_is_that_of_the_plain_reference(
     case: Case, ranks: int, traces: Traces, expected: reference.Trace
 ) -> None:
-    found = _differences(traces(case, ranks), expected)
+    found = differences(traces(case, ranks), expected)
     limits = {"gradient": RELATIVE, "loss": RELATIVE, "norm": RELATIVE, "parameter": ABSOLUTE}
     assert all(found[what] <= limit for what, limit in limits.items()), found
 
@@ -104,7 +104,7 @@ def test_the_update_is_that_of_the_plain_reference(
 @pytest.mark.parametrize("case", SABOTAGE, ids=lambda case: case.sabotage)
 def test_a_wrong_loss_scale_is_seen(case: Case, traces: Traces, expected: reference.Trace) -> None:
     """The two classic faults: a mean per micro-batch, and a missing factor of the rank count."""
-    found = _differences(traces(case, 2), expected)
+    found = differences(traces(case, 2), expected)
     assert found["gradient"] > 100 * RELATIVE
 
 

@@ -20,7 +20,15 @@ from torch import Tensor
 
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.causal_lm import CausalLM
-from lorafw.contracts import Engine, EngineJob, StepOutcome, TrainingState, TrainJob, World
+from lorafw.contracts import (
+    AdaptedModel,
+    Engine,
+    EngineJob,
+    StepOutcome,
+    TrainingState,
+    TrainJob,
+    World,
+)
 from lorafw.models.transformers_bundle import TransformersBundle
 from lorafw.testing.toy_training import SEED, training_plan, training_rows
 from lorafw.testing.toys import ToyEncoder, toy_llama, toy_tokenizer
@@ -97,12 +105,17 @@ class Watching(EngineTrainer):
 
 def run(case: Case) -> Trace:
     """Train one case through the real loop."""
-    registry, trace = Registry(), Trace()
     bundle = TransformersBundle(toy_llama(), toy_tokenizer(), base="toy")
-    model = registry.load("injector", case.injector)(r=RANK).inject(bundle)  # type: ignore[attr-defined]
+    model = Registry().load("injector", case.injector)(r=RANK).inject(bundle)  # type: ignore[attr-defined]
     model.load_state(start_values(dict(model.trainable())))
+    return train(model, case)
+
+
+def train(model: AdaptedModel, case: Case) -> Trace:
+    """Train a model as it stands through the real loop, with a case's engine and cut."""
+    trace = Trace()
     name, options = ENGINES[case.engine]
-    inner = registry.load("trainer", name)(**options)
+    inner = Registry().load("trainer", name)(**options)
     trainer = Watching(inner=inner, trace=trace, sabotage=case.sabotage)
     runner = trainer.start()
     assert isinstance(runner, EngineRunner)
@@ -117,7 +130,7 @@ def run(case: Case) -> Trace:
         emit=lambda event, **payload: _note(trace, event, payload),
     )
     runner.fit(job)
-    with runner.full_parameters(bundle.module):
+    with runner.full_parameters(model.bundle.module):
         trace.parameters = dict(model.state().tensors)
     runner.close()
     return trace

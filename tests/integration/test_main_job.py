@@ -48,6 +48,8 @@ def _check(folder: Path, shared: Path) -> None:
     """Held-out loss fell, and plain PEFT gives the logits that lorafw gives."""
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert record["steps"] == STEPS
+    noted = json.loads((folder / "adapter" / "lorafw.json").read_text(encoding="utf-8"))
+    assert all(noted[key].startswith("sha256:") for key in ("base", "tokenizer", "template"))
     assert record["evaluation"]["loss"] < record["evaluation_before"]["loss"] - 0.5
     ids = [1, 403, 407, 261, 378, 420, 300]
     ours = lorafw.load(folder).logits(ids)

@@ -18,10 +18,19 @@ OTHER = {
     "rank_pattern": {"layers.1.mlp.down_proj": 3},
     "alpha_pattern": {"q_proj": 5.0},
 }
+DORA_FROM_PISSA = {**OTHER, "use_dora": True, "init": "pissa", "lora_plus_ratio": 4.0}
+GROUPS = {
+    "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj", "embed_tokens"],
+    "rank_pattern": {"attention": 2, "mlp": 6},
+    "init": "gaussian",
+}
 
 
 class TestCustomInjector(InjectorContract):
-    @pytest.fixture(params=[{}, OTHER], ids=["default", "patterns"])
+    @pytest.fixture(
+        params=[{}, OTHER, {"use_dora": True}, {"init": "pissa"}, DORA_FROM_PISSA, GROUPS],
+        ids=["default", "patterns", "dora", "pissa", "dora-pissa", "groups"],
+    )
     def injector(self, request: pytest.FixtureRequest) -> CustomInjector:
         options: dict[str, Any] = request.param
         return CustomInjector.from_mapping({"r": 4, **options}, where="injector")
@@ -30,9 +39,9 @@ class TestCustomInjector(InjectorContract):
 class TestCustomInjectorOnTransposedWeights(InjectorContract):
     """GPT-2's linears hold [in, out]."""
 
-    @pytest.fixture
-    def injector(self) -> CustomInjector:
-        return CustomInjector(r=4)
+    @pytest.fixture(params=[False, True], ids=["lora", "dora"])
+    def injector(self, request: pytest.FixtureRequest) -> CustomInjector:
+        return CustomInjector(r=4, use_dora=request.param)
 
     def bundle(self, dtype: str = "fp32") -> ModelBundle:
         return toy_gpt2_bundle(dtype)

@@ -13,10 +13,13 @@ from torch import nn
 
 from lorafw.contracts import ModelRequest
 from lorafw.errors import AdapterError, ConfigError
-from lorafw.testing.toys import toy_folder
-from lorafw.types import Task
+from lorafw.testing.toy_training import started, train, training_plan
+from lorafw.testing.toys import toy_bundle, toy_folder
+from lorafw.testing.values import as_if_trained
+from lorafw.types import AdapterSpec, Task
 from lorafw_custom._linear import LoRALinear
 from lorafw_custom.injector import CustomInjector
+from lorafw_ddp.trainer import DDPTrainer
 
 if TYPE_CHECKING:
     from lorafw.contracts import ModelBundle
@@ -104,3 +107,40 @@ def test_a_quantised_weight_is_refused_and_nothing_is_replaced(bundle: ModelBund
 def test_a_misspelt_option_is_explained() -> None:
     with pytest.raises(ConfigError, match=r"injector\.rnak_pattern: unknown.*'rank_pattern'"):
         CustomInjector.from_mapping({"rnak_pattern": {}}, where="injector")
+
+
+def test_another_method_than_lora_is_for_peft() -> None:
+    spec = AdapterSpec(rank=4, alpha=8.0, targets=("q_proj",), method="IA3")
+    with pytest.raises(AdapterError, match=r"not IA3\. Use injector 'peft'"):
+        CustomInjector().for_spec(spec)
+
+
+def test_an_unknown_start_is_explained() -> None:
+    with pytest.raises(ConfigError, match=r"injector\.init: .*'pissa'"):
+        CustomInjector.from_mapping({"init": "piss"}, where="injector")
+
+
+def test_b_learns_faster_than_a_by_the_ratio() -> None:
+    """AdamW's first step moves every number by the learning rate."""
+    options = {"lora_plus_ratio": 4.0, "target_modules": ["q_proj", "embed_tokens"]}
+    model = CustomInjector.from_mapping(options, where="injector").inject(toy_bundle())
+    as_if_trained(model)
+    before = {name: p.detach().clone() for name, p in model.trainable().items()}
+    plan = training_plan(max_steps=1, weight_decay=0.0, eps=1e-12)
+    with started(DDPTrainer()) as running:
+        train(running, model, plan)
+    for name, parameter in model.trainable().items():
+        moved = float((parameter.detach() - before[name]).abs().max())
+        ratio = 4.0 if "_B" in name else 1.0
+        assert moved == pytest.approx(1e-3 * ratio, rel=1e-3), name
+
+
+def test_training_starts_where_pissa_says_and_ends_elsewhere() -> None:
+    model = CustomInjector(r=4, init="pissa").inject(toy_bundle())
+    starts = model.training_state()
+    with started(DDPTrainer()) as running:
+        trained = train(running, model)
+    assert all(torch.equal(model.training_state()[name], start) for name, start in starts.items())
+    losses = trained.figures("loss")
+    assert losses[-1] < losses[0]
+    assert len(trained.values["model.layers.0.self_attn.q_proj.lora_A.weight"]) == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,14 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from lorafw.builtin.auto import Auto
+from lorafw.contracts import ModelRequest
+from lorafw.models.quantization import Quantization
+from lorafw.testing.toys import toy_folder, toy_rows
+from lorafw.testing.values import logits_of
+from lorafw.types import Task
 from lorafw_custom._over_layer import LoRAOverLayer
+from lorafw_custom.injector import CustomInjector
 
 
 class Halved(nn.Linear):
@@ -65,3 +73,25 @@ def test_a_quantised_weight_takes_no_update() -> None:
     over.layer.weight = nn.Parameter(torch.zeros(5, 6, dtype=torch.int8), requires_grad=False)
     with pytest.raises(TypeError, match=r"quantised to torch\.int8"):
         over.merged_weight()
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_lengths_are_learned_over_quantised_weights(kind: Quantization, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    from peft.utils.integrations import dequantize_module_weight
+
+    options = {"path": str(toy_folder(tmp_path, hidden_size=64)), "quantize": kind}
+    builder = Auto.from_mapping(options, where="model")
+    bundle = builder.build(ModelRequest(Task.CAUSAL_LM, torch.device("cpu")), builder.tokenizer())
+    rows = toy_rows(2, seed=1)
+    before = logits_of(bundle, rows)
+    model = CustomInjector(r=4, use_dora=True, target_modules=("q_proj",)).inject(bundle)
+    assert torch.equal(logits_of(bundle, rows), before)
+    over: Any = bundle.module.get_submodule(model.spec.targets[0])
+    nn.init.normal_(over.lora_B, std=0.05)
+    a, b = (factor.detach() for factor in over.factors())
+    with torch.no_grad():
+        factor = over.excess(a, b) + 1
+        dense: Any = dequantize_module_weight(over.layer)
+    norms = (dense.float() + over.scaling * b @ a).norm(dim=1)
+    torch.testing.assert_close(factor, over.lora_magnitude_vector / norms, rtol=1e-3, atol=1e-3)

@@ -121,3 +121,6 @@ def test_another_models_adapter_is_refused() -> None:
         to_original(AdapterState(AdapterSpec(1, 1.0, (llama,)), {}), ROWS)
     with pytest.raises(AdapterError, match="lm_head is trained whole"):
         to_original(AdapterState(AdapterSpec(1, 1.0, (), trained=("lm_head",)), {}), ROWS)
+    rows = AdapterSpec(1, 1.0, (), token_rows={"lm_head": (3,)})
+    with pytest.raises(AdapterError, match="rows of lm_head are trained"):
+        to_original(AdapterState(rows, {}), ROWS)

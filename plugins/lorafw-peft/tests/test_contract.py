@@ -20,8 +20,14 @@ OTHER = {
 }
 
 
+DORA = {"use_dora": True, "rank_pattern": {"q_proj": 2}}
+EMBEDDINGS = {"target_modules": ["embed_tokens", "q_proj"]}
+
+
 class TestPeftInjector(InjectorContract):
-    @pytest.fixture(params=[{}, OTHER], ids=["default", "patterns"])
+    @pytest.fixture(
+        params=[{}, OTHER, DORA, EMBEDDINGS], ids=["default", "patterns", "dora", "embeddings"]
+    )
     def injector(self, request: pytest.FixtureRequest) -> PeftInjector:
         options: dict[str, Any] = request.param
         return PeftInjector.from_mapping({"r": 4, **options}, where="injector")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorafw.errors import AdapterError
+from lorafw.models.dense import QUANTISED, dense_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +41,8 @@ def refuse_quantised(module: nn.Module) -> None:
 
 
 def tensor_of(module: nn.Module, name: str) -> Tensor:
-    """A parameter or buffer by its full name."""
+    """A parameter or buffer by its full name; a quantised weight as the numbers it stands for."""
     owner, _, attribute = name.rpartition(".")
-    tensor: Tensor = getattr(module.get_submodule(owner), attribute)
-    return tensor
+    layer = module.get_submodule(owner)
+    tensor: Tensor = getattr(layer, attribute)
+    return dense_weight(layer) if type(tensor).__name__ in QUANTISED else tensor

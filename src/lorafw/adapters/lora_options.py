@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import Field
 
+from lorafw.adapters.row_choice import Wanted, chosen_rows
 from lorafw.contracts.injector import LoRAInjector
 from lorafw.errors import AdapterError, ConfigError
 from lorafw.types import AdapterSpec, Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from torch import nn
 
     from lorafw.contracts.model import ModelBundle
 
@@ -28,17 +31,21 @@ class LoRAOptions(LoRAInjector):
     )
     target_modules: str | tuple[str, ...] = Field(
         "all-linear",
-        description="all-linear, names or suffixes such as [q_proj, mlp.up_proj], or one regular "
-        "expression that matches full names.",
+        description="all-linear, square (as many features out as in), names or suffixes such as "
+        "[q_proj, mlp.up_proj], or one regular expression that matches full names.",
     )
     use_rslora: bool = Field(
         default=False, description="Scale by alpha / sqrt(r) instead (arXiv:2312.03732)."
     )
     rank_pattern: dict[str, int] = Field(
-        default_factory=dict, description="Other ranks for some modules, by name or suffix."
+        default_factory=dict,
+        description="Other ranks for some modules, by name, suffix or group: attention, mlp, "
+        "experts.",
     )
     alpha_pattern: dict[str, float] = Field(
-        default_factory=dict, description="Other alphas for some modules, by name or suffix."
+        default_factory=dict,
+        description="Other alphas for some modules, by name, suffix or group: attention, mlp, "
+        "experts.",
     )
 
     use_dora: bool = Field(
@@ -53,6 +60,11 @@ class LoRAOptions(LoRAInjector):
     )
     modules_to_save: tuple[str, ...] = Field(
         (), description="Names or suffixes of modules that are trained whole and saved as well."
+    )
+    trainable_tokens: Wanted = Field(
+        (),
+        description="Tokens, or their ids, whose rows in embedding and head are trained and saved "
+        "as well.",
     )
     lora_plus_ratio: float = Field(
         1.0,
@@ -78,8 +90,9 @@ class LoRAOptions(LoRAInjector):
         Raises:
             AdapterError: see `select_targets`; or a pattern's key matches no adapted module.
         """
-        from lorafw.adapters.targets import saved_modules, select_targets
+        from lorafw.adapters.targets import embeddings_among, saved_modules, select_targets
 
+        module = bundle.module
         targets = select_targets(
             bundle,
             self.target_modules,
@@ -92,11 +105,12 @@ class LoRAOptions(LoRAInjector):
             targets=targets,
             dropout=self.dropout,
             use_rslora=self.use_rslora,
-            rank_pattern=_by_module(self.rank_pattern, targets, "rank_pattern"),
-            alpha_pattern=_by_module(self.alpha_pattern, targets, "alpha_pattern"),
+            rank_pattern=_by_module(self.rank_pattern, module, targets, "rank_pattern"),
+            alpha_pattern=_by_module(self.alpha_pattern, module, targets, "alpha_pattern"),
             trained=(*bundle.head_modules, *saved_modules(bundle, self.modules_to_save, targets)),
             use_dora=self.use_dora,
-            token_rows=dict(bundle.token_rows),
+            embeddings=embeddings_among(module, targets),
+            token_rows=chosen_rows(bundle, self.trainable_tokens),
         )
 
     def for_spec(self, spec: AdapterSpec) -> Self:
@@ -113,6 +127,7 @@ class LoRAOptions(LoRAInjector):
             "exclude_modules": (),
             "layers_to_transform": None,
             "modules_to_save": spec.trained,
+            "trainable_tokens": dict(spec.token_rows),
             "use_rslora": spec.use_rslora,
             "use_dora": spec.use_dora,
             "rank_pattern": dict(spec.rank_pattern),
@@ -124,18 +139,33 @@ class LoRAOptions(LoRAInjector):
             raise AdapterError(error.what, where=error.where, mend=error.mend) from None
 
 
-def _by_module(pattern: Mapping[str, V], targets: Sequence[str], option: str) -> dict[str, V]:
-    """A pattern's values by full module name; a full name goes before any suffix."""
-    from lorafw.adapters.targets import has_suffix
-
+def _by_module(
+    pattern: Mapping[str, V], module: nn.Module, targets: Sequence[str], option: str
+) -> dict[str, V]:
+    """A pattern's values by full module name: full names decide first, then suffixes, groups."""
     resolved: dict[str, V] = {}
     for key, value in pattern.items():
         if value <= 0:
             raise AdapterError(f"must be above 0, not {value}.", where=f"injector.{option}.{key}")
-        matching = [name for name in targets if has_suffix(name, key)]
-        if not matching:
+    matches = _matches(pattern, module, targets)
+    for key, names in matches.items():
+        if not names:
             raise AdapterError("matches no adapted module.", where=f"injector.{option}.{key}")
-        for name in matching:
-            if name == key or name not in pattern:
-                resolved.setdefault(name, value)
+        for name in names:
+            resolved.setdefault(name, pattern[key])
     return resolved
+
+
+def _matches(
+    keys: Iterable[str], module: nn.Module, targets: Sequence[str]
+) -> dict[str, list[str]]:
+    """The targets each key means, the keys that decide first in front."""
+    from lorafw.adapters.module_groups import GROUPS, groups_of
+    from lorafw.adapters.targets import has_suffix
+
+    exact = {key: [key] for key in keys if key in targets}
+    ends = {key: [n for n in targets if has_suffix(n, key)] for key in keys if key not in exact}
+    found = exact | {key: names for key, names in ends.items() if names}
+    for group in sorted(ends.keys() - found.keys() & set(GROUPS), key=GROUPS.index):
+        found[group] = [name for name in targets if group in groups_of(module, name)]
+    return found | {key: [] for key in ends.keys() - found.keys()}

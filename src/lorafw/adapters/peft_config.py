@@ -1,29 +1,35 @@
-"""`adapter_config.json` as PEFT writes it: what lorafw reads of it and what it writes."""
+"""`adapter_config.json` of LoRA as PEFT writes it: what lorafw reads of it and what it writes."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lorafw.adapters.peft_names import Contents, Part, natural_order
+from lorafw.adapters.peft_patterns import resolve_pattern, shortest_selection, written_pattern
 from lorafw.errors import AdapterError
 from lorafw.types import AdapterSpec, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 CONFIG_FILE = "adapter_config.json"
 _HARMLESS = {
     "auto_mapping",
     "base_model_name_or_path",
+    "corda_config",
+    "eva_config",
     "exclude_modules",
     "fan_in_fan_out",
     "inference_mode",
     "init_lora_weights",
     "layers_pattern",
     "layers_to_transform",
+    "loftq_config",
+    "lora_ga_config",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
@@ -36,10 +42,10 @@ _HARMLESS = {
 _MOVES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Starts that change the base's own weights, so that the adapter alone does not give the model."""
 
-_TASK_TYPES = {Task.CAUSAL_LM: "CAUSAL_LM", Task.CLASSIFICATION: "SEQ_CLS"}
+TASK_TYPES = {Task.CAUSAL_LM: "CAUSAL_LM", Task.CLASSIFICATION: "SEQ_CLS"}
 """What PEFT calls the tasks."""
 
-V = TypeVar("V", int, float)
+Rows = list[Annotated[int, Field(ge=0)]]
 
 
 class PeftLoraConfig(BaseModel):
@@ -52,11 +58,13 @@ class PeftLoraConfig(BaseModel):
     lora_alpha: float
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     use_rslora: bool = False
-    bias: Literal["none"] = "none"
+    use_dora: bool = False
+    bias: Literal["none", "all", "lora_only"] = "none"
     rank_pattern: dict[str, Annotated[int, Field(ge=1)]] | None = None
     alpha_pattern: dict[str, float] | None = None
     init_lora_weights: bool | str | None = True
     modules_to_save: list[str] | None = None
+    trainable_token_indices: Rows | dict[str, Rows] | None = None
 
     @property
     def saves_modules(self) -> tuple[str, ...]:
@@ -64,38 +72,37 @@ class PeftLoraConfig(BaseModel):
         return tuple(self.modules_to_save or ())
 
 
-def read_config(path: Path) -> PeftLoraConfig:
-    """Read and check `adapter_config.json`.
+def lora_config(values: Mapping[str, Any], path: Path) -> PeftLoraConfig:
+    """Check what `adapter_config.json` says of a LoRA adapter.
+
+    Args:
+        values: the file's JSON object.
+        path: the file, for errors.
 
     Raises:
-        AdapterError: it is no JSON, lacks a value, or asks for more than LoRA or rsLoRA.
+        AdapterError: a value is missing or out of range, or it asks for more than lorafw knows.
     """
     try:
-        config = PeftLoraConfig.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise AdapterError(f"cannot be read: {error.strerror}.", where=str(path)) from None
+        config = PeftLoraConfig.model_validate(values)
     except ValidationError as error:
-        raise AdapterError(_fault(error), where=str(path)) from None
-    _refuse_other_methods(config, path)
+        mend = "Fetch or export the adapter again."
+        raise AdapterError(_fault(error), where=str(path), mend=mend) from None
+    for key, value in (config.model_extra or {}).items():
+        if value and key not in _HARMLESS:
+            fault = f"uses {key}, which lorafw cannot apply."
+            mend = "Merge the adapter into its base with PEFT, and load the merged model."
+            raise AdapterError(fault, where=str(path), mend=mend)
+    _refuse_moved_base(config, path)
     return config
 
 
 def _fault(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    return (
-        f"{key}: {first['msg']}." if key else f"is not the JSON of a LoRA adapter: {first['msg']}."
-    )
+    return f"{key}: {first['msg']}." if key else f"is no LoRA adapter: {first['msg']}."
 
 
-def _refuse_other_methods(config: PeftLoraConfig, path: Path) -> None:
-    if config.peft_type != "LORA":
-        fault = f"peft_type is {config.peft_type!r}; lorafw reads 'LORA'."
-        raise AdapterError(fault, where=str(path))
-    for key, value in (config.model_extra or {}).items():
-        if value and key not in _HARMLESS:
-            fault = f"uses {key}, which is neither LoRA nor rsLoRA."
-            raise AdapterError(fault, where=str(path), mend="Load it with PEFT.")
+def _refuse_moved_base(config: PeftLoraConfig, path: Path) -> None:
     start = str(config.init_lora_weights).lower()
     if start.startswith(_MOVES_THE_BASE):
         raise AdapterError(
@@ -105,14 +112,14 @@ def _refuse_other_methods(config: PeftLoraConfig, path: Path) -> None:
         )
 
 
-def spec_from(
-    config: PeftLoraConfig, targets: tuple[str, ...], trained: tuple[str, ...], path: Path
-) -> AdapterSpec:
-    """The spec of an adapter of these modules, patterns resolved to full names.
+def spec_from(config: PeftLoraConfig, contents: Contents, path: Path) -> AdapterSpec:
+    """The spec of an adapter with these contents, patterns resolved to full names.
 
     Raises:
-        AdapterError: a pattern's key is no regular expression.
+        AdapterError: a pattern's key is no regular expression, or trained rows are not named.
     """
+    targets = tuple(sorted(contents.of(Part.FACTOR), key=natural_order))
+    factors = contents.modules[Part.FACTOR]
     try:
         ranks = resolve_pattern(config.rank_pattern or {}, targets)
         alphas = resolve_pattern(config.alpha_pattern or {}, targets)
@@ -128,23 +135,32 @@ def spec_from(
         use_rslora=config.use_rslora,
         rank_pattern=ranks,
         alpha_pattern=alphas,
-        trained=trained,
+        trained=contents.of(Part.WHOLE),
+        use_dora=config.use_dora,
+        embeddings=tuple(t for t in targets if f"{t}.lora_embedding_A" in factors),
+        token_rows=_token_rows(config, contents.of(Part.ROWS), path),
     )
 
 
-def resolve_pattern(pattern: Mapping[str, V], modules: Iterable[str]) -> dict[str, V]:
-    """A pattern's values by module, as PEFT resolves them.
+def _token_rows(
+    config: PeftLoraConfig, modules: Iterable[str], path: Path
+) -> dict[str, tuple[int, ...]]:
+    """The numbers of trained rows by module, from a list for the embedding or lists by name.
 
-    A key is a regular expression that must match the end of a module's name from a dot on; the
-    first key that does decides.
+    A head that is tied to an embedding has no tensor of its own, though the config may name it.
     """
-    keys = [(re.compile(rf"(.*\.)?({key})$"), value) for key, value in pattern.items()]
-    resolved = {}
-    for module in modules:
-        found = next((value for key, value in keys if key.match(module)), None)
-        if found is not None:
-            resolved[module] = found
-    return resolved
+    wanted = config.trainable_token_indices or {}
+    by_name = wanted if isinstance(wanted, dict) else {"": wanted}
+    found = {
+        module: tuple(rows)
+        for module in modules
+        for key, rows in by_name.items()
+        if module.endswith(key)
+    }
+    if {tuple(rows) for rows in by_name.values()} != set(found.values()):
+        fault = "trainable_token_indices names other modules than the tensors do."
+        raise AdapterError(fault, where=str(path), mend="Fetch or export the adapter again.")
+    return found
 
 
 def config_for(
@@ -156,8 +172,9 @@ def config_for(
     task: Task = Task.CAUSAL_LM,
 ) -> dict[str, Any]:
     """The config from which PEFT rebuilds exactly the modules, ranks and scalings of `spec`."""
+    alphas = written_pattern(spec.alpha_pattern, spec.targets)
     return {
-        "alpha_pattern": {k: _plain(v) for k, v in _pattern(spec.alpha_pattern, spec).items()},
+        "alpha_pattern": {name: _plain(alpha) for name, alpha in alphas.items()},
         "auto_mapping": None,
         "base_model_name_or_path": base_path,
         "bias": "none",
@@ -171,11 +188,12 @@ def config_for(
         "modules_to_save": list(spec.trained) or None,
         "peft_type": "LORA",
         "r": spec.rank,
-        "rank_pattern": _pattern(spec.rank_pattern, spec),
+        "rank_pattern": written_pattern(spec.rank_pattern, spec.targets),
         "revision": None,
-        "target_modules": _selection(spec.targets, modules),
-        "task_type": _TASK_TYPES[task],
-        "use_dora": False,
+        "target_modules": shortest_selection(spec.targets, modules),
+        "task_type": TASK_TYPES[task],
+        "trainable_token_indices": {k: list(rows) for k, rows in spec.token_rows.items()} or None,
+        "use_dora": spec.use_dora,
         "use_rslora": spec.use_rslora,
     }
 
@@ -183,32 +201,3 @@ def config_for(
 def _plain(number: float) -> float:
     """16 rather than 16.0: PEFT's own files hold integers here, and some tools insist on them."""
     return int(number) if float(number).is_integer() else number
-
-
-def _pattern(values: Mapping[str, V], spec: AdapterSpec) -> dict[str, V]:
-    """Full names as keys, escaped and anchored only where PEFT would misread them."""
-    wanted = {name: values[name] for name in spec.targets if name in values}
-    if all(re.fullmatch(r"[\w.]+", name) for name in wanted) and (
-        resolve_pattern(wanted, spec.targets) == wanted
-    ):
-        return wanted
-    return {f"^{re.escape(name)}": value for name, value in wanted.items()}
-
-
-def _selection(targets: Sequence[str], modules: Collection[str]) -> list[str] | str:
-    """The shortest list that selects `targets` and nothing else among a model's `modules`.
-
-    PEFT takes a module when its name is in the list or ends with a dot and an entry.
-    """
-    for components in (1, 2):
-        suffixes = list(dict.fromkeys(".".join(n.split(".")[-components:]) for n in targets))
-        if modules and _selected(suffixes, modules) == set(targets):
-            return suffixes
-    if _selected(targets, modules) <= set(targets):
-        return list(targets)
-    return "|".join(re.escape(name) for name in targets)
-
-
-def _selected(entries: Sequence[str], modules: Collection[str]) -> set[str]:
-    endings = tuple(f".{entry}" for entry in entries)
-    return {name for name in modules if name in entries or name.endswith(endings)}

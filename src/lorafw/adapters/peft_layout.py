@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
-from lorafw.adapters.peft_config import CONFIG_FILE, config_for, read_config, spec_from
+from lorafw.adapters import peft_checks as checks
+from lorafw.adapters.digest import adapter_digest
+from lorafw.adapters.peft_config import CONFIG_FILE, config_for, lora_config, spec_from
+from lorafw.adapters.peft_methods import method_files, method_state
+from lorafw.adapters.peft_names import PREFIX, Part, contents_of
+from lorafw.adapters.peft_recipe import (
+    DIGEST,
+    RECIPE_FILE,
+    read_object,
+    read_recipe,
+    write_recipe,
+)
 from lorafw.adapters.safe_files import write_json
-from lorafw.adapters.safe_tensors import tensor_digest, write_tensors
+from lorafw.adapters.safe_tensors import write_tensors
 from lorafw.errors import AdapterError
-from lorafw.types import AdapterState, Task, adapted_modules, canonical_pair
+from lorafw.types import AdapterState, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
+__all__ = [
+    "CONFIG_FILE",
+    "RECIPE_FILE",
+    "TENSOR_FILE",
+    "adapter_digest",
+    "base_copies",
+    "read_adapter",
+    "read_recipe",
+    "write_adapter",
+    "write_recipe",
+]
+
 TENSOR_FILE = "adapter_model.safetensors"
-RECIPE_FILE = "lorafw.json"
-_PREFIX = "base_model.model."
-_DIGEST = "adapter_sha256"
+_PICKLE = "adapter_model.bin"
 
 
 def write_adapter(
@@ -39,12 +57,13 @@ def write_adapter(
 
     Args:
         folder: an existing folder.
-        state: what is written; tensors become fp32.
+        state: what is written; numbers become fp32.
         base_path: where PEFT finds the base model, if it is known.
         recipe: JSON values that say how to ask the adapted model; see `read_recipe`.
         modules: all module names of the base. With them the config names the targets by short
             suffixes where those select nothing else; without them, by full names.
         fan_in_fan_out: the base stores its weights as [in, out], as GPT-2 does; PEFT asks for it.
+            Of another method than LoRA, its options say so.
         task: what the model is for; PEFT chooses its class by it.
 
     Returns:
@@ -53,17 +72,20 @@ def write_adapter(
     Raises:
         ExportError: the tensors read back are not those written.
     """
-    tensors = {_PREFIX + name: tensor.float() for name, tensor in state.tensors.items()}
-    write_tensors(folder / TENSOR_FILE, tensors)
-    config = config_for(
-        state.spec,
-        base_path=base_path,
-        modules=modules,
-        fan_in_fan_out=fan_in_fan_out,
-        task=task,
-    )
+    if state.spec.method == "LORA":
+        tensors = {PREFIX + name: tensor for name, tensor in state.tensors.items()}
+        config = config_for(
+            state.spec,
+            base_path=base_path,
+            modules=modules,
+            fan_in_fan_out=fan_in_fan_out,
+            task=task,
+        )
+    else:
+        config, tensors = method_files(state, base_path=base_path, modules=modules, task=task)
+    write_tensors(folder / TENSOR_FILE, _in_fp32(tensors))
     write_json(folder / CONFIG_FILE, config)
-    write_recipe(folder, {**recipe, _DIGEST: adapter_digest(state)})
+    write_recipe(folder, {**recipe, DIGEST: adapter_digest(state)})
     return [folder / name for name in (CONFIG_FILE, TENSOR_FILE, RECIPE_FILE)]
 
 
@@ -71,63 +93,75 @@ def read_adapter(folder: Path) -> AdapterState:
     """Read an adapter that lorafw or PEFT wrote; patterns are resolved to full module names.
 
     Targets come sorted by name, numbers by value: files do not keep the order of a model's modules.
+    Copies of the base's own weights, which PEFT saves of adapted embeddings, are left out; see
+    `base_copies`. An adapter of another method than LoRA has PEFT's tensors and PEFT's options.
 
     Raises:
         AdapterError: a file is missing or damaged, the files do not agree, a value is not finite,
-            or it is another method than LoRA and rsLoRA. The message names the file.
+            or it is LoRA of a kind that lorafw cannot apply. The message names the file.
     """
-    config = read_config(_present(folder, CONFIG_FILE))
-    path = _present(folder, TENSOR_FILE)
-    tensors, whole = _canonical(_load(path), config.saves_modules, path)
-    targets = tuple(sorted(adapted_modules(tensors), key=_natural))
-    trained = tuple(dict.fromkeys(whole.values()))
-    spec = spec_from(config, targets, trained, folder / CONFIG_FILE)
-    state = AdapterState(spec, _ordered(tensors, targets, whole))
-    _check_shapes(state, path)
-    _check_digest(state, folder)
+    config, stored = _files(folder)
+    checks.check_numbers(stored, folder / TENSOR_FILE)
+    if config["peft_type"] == "LORA":
+        state = _lora_state(config, stored, folder)
+    else:
+        state = method_state(config, _in_fp32(stored), folder)
+    checks.check_digest(state, folder)
     return state
 
 
-def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> Path:
-    """Write down how to ask the model in this folder, as JSON."""
-    write_json(folder / RECIPE_FILE, recipe)
-    return folder / RECIPE_FILE
-
-
-def read_recipe(folder: Path) -> Mapping[str, Any]:
-    """How to ask the model in this folder; empty if something else than lorafw wrote it.
+def base_copies(folder: Path) -> dict[str, Tensor]:
+    """The base's own weights that PEFT saved with an adapter, by the base's names, as stored.
 
     Raises:
-        AdapterError: the file is no JSON object.
+        AdapterError: see `read_adapter`.
     """
-    path = folder / RECIPE_FILE
-    return {key: value for key, value in _read_json(path).items() if key != _DIGEST}
+    config, stored = _files(folder)
+    if config["peft_type"] != "LORA":
+        return {}
+    saved = lora_config(config, folder / CONFIG_FILE).saves_modules
+    copies = contents_of(stored, saved).modules[Part.COPY]
+    return {f"{module}.weight": stored[PREFIX + name] for name, module in copies.items()}
 
 
-def adapter_digest(state: AdapterState) -> str:
-    """SHA-256 of what an adapter computes: its tensors, scalings and dropout, module by module.
+def _files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    path = _present(folder, CONFIG_FILE)
+    config = read_object(path)
+    if not isinstance(config.get("peft_type"), str):
+        fault = "peft_type: Input should be a valid string."
+        raise AdapterError(fault, where=str(path), mend="Is this the config of an adapter?")
+    return config, _load(_present(folder, TENSOR_FILE))
 
-    Tensors of modules that are trained whole come behind those.
-    """
-    digest = hashlib.sha256()
-    for module in sorted(state.spec.targets):
-        facts = [module, state.spec.scaling_of(module).hex(), state.spec.dropout.hex()]
-        facts += [tensor_digest(state.tensors[name].float()) for name in canonical_pair(module)]
-        digest.update(json.dumps(facts).encode())
-    for name in sorted(state.tensors.keys() - _factors(state.spec.targets)):
-        digest.update(json.dumps([name, tensor_digest(state.tensors[name].float())]).encode())
-    return digest.hexdigest()
+
+def _lora_state(
+    values: Mapping[str, Any], stored: Mapping[str, Tensor], folder: Path
+) -> AdapterState:
+    path = folder / TENSOR_FILE
+    config = lora_config(values, folder / CONFIG_FILE)
+    contents = contents_of(stored, config.saves_modules)
+    checks.check_contents(contents, config, path)
+    spec = spec_from(config, contents, folder / CONFIG_FILE)
+    checks.check_parts(spec, contents, path)
+    names = [name for module in spec.targets for name in spec.names_of(module)]
+    names += contents.names(Part.WHOLE, Part.ROWS)
+    state = AdapterState(spec, {name: stored[PREFIX + name] for name in names})
+    checks.check_shapes(state, path)
+    return AdapterState(spec, _in_fp32(state.tensors))
+
+
+def _in_fp32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Numbers in fp32; indices as they are."""
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _present(folder: Path, name: str) -> Path:
     if (folder / name).is_file():
         return folder / name
-    if (folder / "adapter_model.bin").is_file() and name == TENSOR_FILE:
+    if (folder / _PICKLE).is_file() and name == TENSOR_FILE:
         raise AdapterError(
-            "is a pickle, which can run code; lorafw reads safetensors only.",
-            where=str(folder / "adapter_model.bin"),
-            mend='Convert it: python -c "import torch, safetensors.torch as s; s.save_file('
-            "torch.load('adapter_model.bin', weights_only=True), 'adapter_model.safetensors')\"",
+            "is a pickle, which can run code; lorafw reads safetensors.",
+            where=str(folder / _PICKLE),
+            mend=f"Convert it: lorafw adapter convert {folder} OUT --to peft",
         )
     raise AdapterError(
         "is missing.", where=str(folder / name), mend="Is this the folder of an adapter?"
@@ -144,103 +178,6 @@ def _load(path: Path) -> dict[str, Tensor]:
         raise AdapterError(f"cannot be read: {error.strerror}.", where=str(path)) from None
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         # KeyError and the others come from dtypes and shapes that torch cannot hold.
-        raise AdapterError(f"is damaged: {error}.", where=str(path)) from None
+        mend = "Fetch or export the adapter again."
+        raise AdapterError(f"is damaged: {error}.", where=str(path), mend=mend) from None
     return stored
-
-
-def _canonical(
-    stored: Mapping[str, Tensor], saved: Sequence[str], path: Path
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """fp32 tensors under canonical names; of those that are no factors of LoRA, the module."""
-    tensors: dict[str, Tensor] = {}
-    whole: dict[str, str] = {}
-    for name, tensor in stored.items():
-        canonical = name.removeprefix(_PREFIX)
-        factor = canonical.endswith((".lora_A.weight", ".lora_B.weight"))
-        module = None if factor else _saved_module(canonical, saved)
-        if canonical == name or not (factor or module):
-            raise AdapterError(f"holds {name}, which is no part of LoRA.", where=str(path))
-        _check_numbers(name, tensor, path, matrix=factor)
-        tensors[canonical] = tensor.float()
-        whole |= {canonical: module} if module else {}
-    _check_pairs(tensors.keys() - whole.keys(), path)
-    if saved and not whole:
-        listed = ", ".join(saved)
-        raise AdapterError(f"lacks what modules_to_save names: {listed}.", where=str(path))
-    return tensors, whole
-
-
-def _saved_module(name: str, saved: Sequence[str]) -> str | None:
-    """The outermost module of a tensor whose name ends as an entry of `modules_to_save` does."""
-    parts = name.split(".")[:-1]
-    modules = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return next((module for module in modules if module.endswith(tuple(saved))), None)
-
-
-def _check_pairs(factors: Collection[str], path: Path) -> None:
-    for name in factors:
-        for partner in canonical_pair(name.rpartition(".lora_")[0]):
-            if partner not in factors:
-                raise AdapterError(f"lacks {_PREFIX}{partner}.", where=str(path))
-    if not factors:
-        raise AdapterError("holds no tensor.", where=str(path))
-
-
-def _check_numbers(name: str, tensor: Tensor, path: Path, *, matrix: bool) -> None:
-    if not tensor.is_floating_point() or (matrix and tensor.ndim != 2):
-        kind = f"{tensor.dtype} {list(tensor.shape)}"
-        raise AdapterError(f"{name} is {kind}, not a matrix of numbers.", where=str(path))
-    if not tensor.isfinite().all():
-        raise AdapterError(f"{name} holds NaN or infinity.", where=str(path))
-
-
-def _check_shapes(state: AdapterState, path: Path) -> None:
-    for module in state.spec.targets:
-        rank = state.spec.rank_of(module)
-        down, up = (state.tensors[name] for name in canonical_pair(module))
-        if (down.shape[0], up.shape[1]) != (rank, rank):
-            shapes = f"{list(down.shape)} and {list(up.shape)}"
-            fault = f"{module} has A and B of shapes {shapes}, but {CONFIG_FILE} says rank {rank}."
-            raise AdapterError(fault, where=str(path))
-
-
-def _check_digest(state: AdapterState, folder: Path) -> None:
-    path = folder / RECIPE_FILE
-    expected = _read_json(path).get(_DIGEST)
-    if expected is not None and expected != adapter_digest(state):
-        raise AdapterError(
-            f"{CONFIG_FILE} or {TENSOR_FILE} is not what was written with this file.",
-            where=str(path),
-            mend=f"If the change was meant, delete {_DIGEST!r} from it.",
-        )
-
-
-def _factors(targets: Sequence[str]) -> list[str]:
-    return [name for module in targets for name in canonical_pair(module)]
-
-
-def _ordered(
-    tensors: Mapping[str, Tensor], targets: Sequence[str], whole: Collection[str]
-) -> dict[str, Tensor]:
-    return {name: tensors[name] for name in (*_factors(targets), *whole)}
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """Sorts `layers.10` after `layers.2`."""
-    parts = re.split(r"(\d+)", name)
-    return [(p.isdecimal(), int(p), "") if p.isdecimal() else (False, 0, p) for p in parts]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is no such file."""
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise AdapterError(f"cannot be read: {error.strerror}.", where=str(path)) from None
-    except (ValueError, RecursionError) as error:
-        raise AdapterError(f"is no JSON: {error}.", where=str(path)) from None
-    if not isinstance(content, dict):
-        raise AdapterError("is no JSON object.", where=str(path))
-    return content

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from lorafw.errors import AdapterError
-from lorafw.models.names import is_linear
+from lorafw.models.names import features, is_linear
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ALL_LINEAR = "all-linear"
 """The choice of modules that the model builder thinks right: `ModelBundle.lora_targets`."""
 
+SQUARE = "square"
+"""MiniMind's choice: every linear of a layer that gives as many features as it takes."""
 
 LAYER_NUMBER = re.compile(r"\.(\d+)\.")
 """The first number in a module's name: that of its layer."""
@@ -33,31 +35,40 @@ def select_targets(
 ) -> tuple[str, ...]:
     """The full names of the modules to adapt, in the order of the model's modules.
 
-    The head is left out unless it is named: as an entry of a list, or literally within a regular
-    expression (`.*` does not name it, `.*(q_proj|lm_head)` does).
+    The head and embeddings are left out unless they are named: as an entry of a list, or literally
+    within a regular expression (`.*` does not name them, `.*(q_proj|lm_head)` names the head).
 
     Args:
         bundle: the base model; nothing in it is changed.
-        wanted: `all-linear`, one regular expression that must match a full name, or a list of
-            full names and of suffixes such as `q_proj` or `mlp.up_proj`.
+        wanted: `all-linear`, `square`, one regular expression that must match a full name, or a
+            list of full names and of suffixes such as `q_proj` or `mlp.up_proj`.
         exclude: full names or suffixes of modules that are left out all the same.
         layers: numbers of the layers to adapt; None for all, and for what is in no layer.
 
     Raises:
-        AdapterError: nothing matches (an entry of a list each), what matches is no linear layer,
-            a tied weight is asked for, or the model carries an adapter already.
+        AdapterError: nothing matches (an entry of a list each), what matches is neither linear nor
+            an embedding, a tied weight or one with trained rows is asked for, or the model carries
+            an adapter already.
     """
     refuse_adapted(bundle.module)
-    linears = _linears(bundle.module, without=bundle.head_modules)
+    parts = _adaptable(bundle.module, without=bundle.head_modules)
     if wanted == ALL_LINEAR:
-        chosen = _listed(bundle.lora_targets, linears, bundle.module)
+        chosen = _listed(bundle.lora_targets, parts, bundle.module)
+    elif wanted == SQUARE:
+        chosen = _square(parts)
     elif isinstance(wanted, str):
-        chosen = _matching(wanted, linears, _head_of(bundle, linears))
+        chosen = _matching(wanted, parts, _by_name_only(bundle, parts))
     else:
-        chosen = _listed(wanted, linears, bundle.module)
+        chosen = _listed(wanted, parts, bundle.module)
     chosen = _within(_without(chosen, exclude), layers)
     _refuse_tied(chosen, bundle.module)
-    return tuple(name for name in linears if name in chosen)
+    _refuse_trained_rows(chosen, bundle)
+    return tuple(name for name in parts if name in chosen)
+
+
+def embeddings_among(module: nn.Module, targets: Iterable[str]) -> tuple[str, ...]:
+    """Those of some modules that are embeddings."""
+    return tuple(name for name in targets if isinstance(module.get_submodule(name), nn.Embedding))
 
 
 def saved_modules(
@@ -89,7 +100,8 @@ def saved_modules(
 
 def refuse_adapted(module: nn.Module) -> None:
     """Raise AdapterError if any injector was here before, lorafw's or PEFT's own."""
-    if hasattr(module, "peft_config") or any(hasattr(m, "lora_A") for m in module.modules()):
+    wrapped = any(hasattr(module, mark) for mark in ("peft_config", "prompt_encoder"))
+    if wrapped or any(hasattr(m, "lora_A") for m in module.modules()):
         raise AdapterError(
             "the model carries an adapter already.",
             mend="Build the base model afresh, or merge the adapter into it first.",
@@ -111,34 +123,44 @@ def has_suffix(name: str, suffix: str) -> bool:
     return name == suffix or name.endswith(f".{suffix}")
 
 
-def _linears(module: nn.Module, without: Iterable[str]) -> dict[str, nn.Module]:
-    """The linears by name; not those of modules that are trained whole."""
+def _adaptable(module: nn.Module, without: Iterable[str]) -> dict[str, nn.Module]:
+    """Linears and embeddings by name; not those of modules that are trained whole."""
     trained = tuple(f"{name}." for name in without)
     return {
         name: part
         for name, part in module.named_modules()
-        if is_linear(part) and not f"{name}.".startswith(trained)
+        if (is_linear(part) or isinstance(part, nn.Embedding))
+        and not f"{name}.".startswith(trained)
     }
 
 
-def _head_of(bundle: ModelBundle, linears: dict[str, nn.Module]) -> str | None:
-    """The name of the linear that makes logits, if there is one."""
+def _by_name_only(bundle: ModelBundle, parts: dict[str, nn.Module]) -> set[str]:
+    """Embeddings, and the linear that makes logits, if there is one."""
     getter = getattr(bundle.module, "get_output_embeddings", None)
     head = getter() if getter is not None else None
     weight = bundle.head_weight if head is None else head.weight
-    return next((name for name, linear in linears.items() if linear.weight is weight), None)
+    embeddings = {name for name, part in parts.items() if isinstance(part, nn.Embedding)}
+    return embeddings | {name for name, part in parts.items() if part.weight is weight}
 
 
-def _matching(pattern: str, linears: dict[str, nn.Module], head: str | None) -> set[str]:
+def _square(parts: dict[str, nn.Module]) -> set[str]:
+    linears = {name: part for name, part in parts.items() if is_linear(part)}
+    inside = {name: part for name, part in linears.items() if LAYER_NUMBER.search(name)}
+    chosen = {name for name, part in inside.items() if len(set(features(part))) == 1}
+    if not chosen:
+        raise _nothing_matches(SQUARE, linears)
+    return chosen
+
+
+def _matching(pattern: str, parts: dict[str, nn.Module], by_name_only: set[str]) -> set[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
         raise AdapterError(f"{pattern!r} is no regular expression: {error}.", where=_KEY) from None
-    chosen = {name for name in linears if expression.fullmatch(name)}
-    if head is not None and head.rpartition(".")[2] not in pattern:
-        chosen.discard(head)
+    chosen = {name for name in parts if expression.fullmatch(name)}
+    chosen -= {name for name in by_name_only if name.rpartition(".")[2] not in pattern}
     if not chosen:
-        raise _nothing_matches(pattern, linears, f" For modules of that name write [{pattern}].")
+        raise _nothing_matches(pattern, parts, f" For modules of that name write [{pattern}].")
     return chosen
 
 
@@ -168,13 +190,13 @@ def _within(chosen: set[str], layers: Collection[int] | None) -> set[str]:
     return kept
 
 
-def _listed(entries: Sequence[str], linears: dict[str, nn.Module], module: nn.Module) -> set[str]:
+def _listed(entries: Sequence[str], parts: dict[str, nn.Module], module: nn.Module) -> set[str]:
     chosen: set[str] = set()
     for entry in entries:
-        found = {entry} & linears.keys() or {n for n in linears if has_suffix(n, entry)}
+        found = {entry} & parts.keys() or {n for n in parts if has_suffix(n, entry)}
         if not found:
             _refuse_other_kinds(entry, module)
-            raise _nothing_matches(entry, linears)
+            raise _nothing_matches(entry, parts)
         chosen |= found
     if not chosen:
         raise AdapterError("no module is named.", where=_KEY, mend=f"Try {ALL_LINEAR!r}.")
@@ -184,16 +206,16 @@ def _listed(entries: Sequence[str], linears: dict[str, nn.Module], module: nn.Mo
 def _refuse_other_kinds(entry: str, module: nn.Module) -> None:
     for name, found in module.named_modules():
         if name and has_suffix(name, entry):
-            if is_linear(found):
+            if is_linear(found) or isinstance(found, nn.Embedding):
                 raise AdapterError(f"{name} is trained whole; leave it out.", where=_KEY)
             kind = type(found).__name__
             raise AdapterError(
-                f"{name} is a {kind}; only linear layers can be adapted.", where=_KEY
+                f"{name} is a {kind}; only linear layers and embeddings can be adapted.", where=_KEY
             )
 
 
-def _nothing_matches(wanted: str, linears: Iterable[str], mend: str = "") -> AdapterError:
-    names = list(linears)
+def _nothing_matches(wanted: str, parts: dict[str, nn.Module], mend: str = "") -> AdapterError:
+    names = sorted(parts, key=lambda name: isinstance(parts[name], nn.Embedding))
     known = list(dict.fromkeys([name.rpartition(".")[2] for name in names] + names))
     near = difflib.get_close_matches(wanted, known, n=4, cutoff=0.5)
     hint = f"Near misses: {', '.join(near)}." if near else f"There are: {', '.join(known[:12])}."
@@ -213,6 +235,13 @@ def _refuse_tied(chosen: set[str], module: nn.Module) -> None:
                 where=_KEY,
                 mend=f"Leave {tied[0].removesuffix('.weight')} out.",
             )
+
+
+def _refuse_trained_rows(chosen: set[str], bundle: ModelBundle) -> None:
+    """Rows that are trained themselves, such as new tokens', cannot take an update as well."""
+    for name in sorted(chosen & bundle.token_rows.keys()):
+        fault = f"{name} has rows that are trained themselves."
+        raise AdapterError(fault, where=_KEY, mend=f"Leave {name} out.")
 
 
 _KEY = "injector.target_modules"

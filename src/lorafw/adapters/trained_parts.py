@@ -1,15 +1,20 @@
-"""What of a base is trained itself, beside the adapter: whole modules, such as a head."""
+"""What of a base is trained itself, beside the adapter: whole modules, and rows of embeddings."""
 
 from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lorafw.adapters.token_rows import TokenRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from lorafw.types import AdapterSpec
 
@@ -18,29 +23,33 @@ class TrainedParts:
     """Makes parts of a base trainable, in fp32, and remembers what they were.
 
     Args:
-        module: the base model, frozen; changed in place.
-        spec: `trained` names the parts.
+        module: the base model, frozen, its adapter already in it; changed in place.
+        spec: `trained` names whole modules, `token_rows` rows of embeddings and heads.
 
     Attributes:
         parameters: the trainable parameters under canonical names.
+
+    Raises:
+        AdapterError: see `TokenRows`.
     """
 
     def __init__(self, module: nn.Module, spec: AdapterSpec) -> None:
         self._modules = _TrainedModules(module, spec.trained)
-        self.parameters: dict[str, nn.Parameter] = self._modules.parameters
+        self._rows = TokenRows(module, spec)
+        self.parameters = {**self._modules.parameters, **self._rows.parameters}
 
     def base_values(self) -> dict[str, Tensor]:
-        """What the parameters were, by name, in the base's dtype."""
-        return self._modules.base_values()
+        """What the parameters were, by name; of modules in the base's dtype."""
+        return {**self._modules.base_values(), **self._rows.base_values()}
 
     def merged(self) -> Mapping[str, Callable[[], Tensor]]:
         """For base names whose tensors are not simply the live ones, what forms them."""
-        return {}
+        return self._rows.merged()
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """While open, the parts as they were stand in the model."""
-        with self._modules.disabled():
+        with self._modules.disabled(), self._rows.disabled():
             yield
 
 
@@ -52,7 +61,8 @@ class _TrainedModules:
         self._live = {name: module.get_submodule(name) for name in names}
         self._base = {name: copy.deepcopy(live) for name, live in self._live.items()}
         for live in self._live.values():
-            live.float().requires_grad_(requires_grad=True)
+            dtype = next(live.parameters()).dtype
+            _compute_in_fp32(live.float().requires_grad_(requires_grad=True), dtype)
         self.parameters = dict(_parameters(self._live))
 
     def base_values(self) -> dict[str, Tensor]:
@@ -75,3 +85,21 @@ def _parameters(modules: dict[str, nn.Module]) -> Iterator[tuple[str, nn.Paramet
     for name, module in modules.items():
         for inner, parameter in module.named_parameters():
             yield f"{name}.{inner}", parameter
+
+
+def _compute_in_fp32(part: nn.Module, dtype: torch.dtype) -> None:
+    """Let a module take what the base gives it, and give back what the base goes on with.
+
+    Where the base is bf16, inputs are widened and the result is rounded to bf16 again; a result of
+    fp32 inputs stays fp32.
+    """
+    compute = part.forward
+
+    def forward(*args: Any, **options: Any) -> Any:
+        floating = [a.dtype for a in args if isinstance(a, Tensor) and a.is_floating_point()]
+        wide = [a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args]
+        result = compute(*wide, **options)
+        stays = bool(floating) and set(floating) == {torch.float32}
+        return result if stays or not isinstance(result, Tensor) else result.to(dtype)
+
+    part.forward = forward

@@ -8,6 +8,8 @@ FIRST_PARTY: dict[tuple[str, str], str] = {
     ("exporter", "minimind-pth"): "lorafw-minimind",
     ("model", "glm"): "lorafw-glm",
     ("exporter", "chatglm-adapter"): "lorafw-glm",
+    ("adapter_format", "minimind"): "lorafw-minimind",
+    ("adapter_format", "chatglm"): "lorafw-glm",
     ("injector", "peft"): "lorafw-peft",
     ("injector", "custom"): "lorafw-custom",
     ("trainer", "ddp"): "lorafw-ddp",

@@ -60,7 +60,7 @@ class Entry:
     def title(self) -> str:
         """How error messages speak of the part."""
         source = f" from {self.distribution} {self.version}" if self.distribution else ""
-        return f"{self.kind} '{self.name}'{source}"
+        return f"{self.kind.replace('_', ' ')} '{self.name}'{source}"
 
     def answers_to(self, name: str) -> bool:
         """Whether a user's name, plain or qualified, means this part."""

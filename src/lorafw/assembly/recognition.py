@@ -20,6 +20,11 @@ _FAMILIES = {"chatglm": "glm", "minimind": "minimind", ".pth": "minimind"}
 """Models that `auto` cannot read: by model type, or by the ending of a file."""
 
 
+def usual_model(model_type: str) -> str:
+    """The model that is taken for a model type, or an ending, when nobody names one."""
+    return _FAMILIES.get(model_type, _LAST)
+
+
 def recognise(registry: Registry, path: Path, model_type: str) -> tuple[str, type[ModelBuilder]]:
     """The name and class of the model that reads a path.
 

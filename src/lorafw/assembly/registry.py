@@ -48,6 +48,7 @@ def _kinds() -> Iterator[Kind]:
         ("objective", "objective:Objective"),
         ("scenario", "scenario:Scenario"),
         ("listener", "listener:Listener"),
+        ("adapter_format", "adapter_format:AdapterFormat"),
     ):
         yield Kind(name, f"lorafw.{name}s", f"lorafw.contracts.{contract}")
 
@@ -116,11 +117,12 @@ class Registry:
     def _missing(self, kind: str, name: str) -> Entry:
         if distribution := FIRST_PARTY.get((kind, name)):
             raise PluginError(
-                f"{kind} '{name}' is not installed.", mend=f"Run: pip install {distribution}"
+                f"{_words(kind)} '{name}' is not installed.",
+                mend=f"Run: pip install {distribution}",
             )
         names = self.names(kind)
         mend = did_you_mean(name, names) or f"Installed: {', '.join(names) or 'none'}."
-        raise PluginError(f"no {kind} is called '{name}'.", mend=mend)
+        raise PluginError(f"no {_words(kind)} is called '{name}'.", mend=mend)
 
     @cached_property
     def _by_group(self) -> Mapping[str, tuple[Entry, ...]]:
@@ -144,9 +146,14 @@ def _only(entries: Iterable[Entry], name: str) -> Entry | None:
     found = [entry for entry in entries if entry.answers_to(name)]
     if len(found) > 1:
         choices = ", ".join(entry.qualified for entry in found)
-        fault = f"{found[0].kind} '{name}' is declared {_times(len(found))};"
+        fault = f"{_words(found[0].kind)} '{name}' is declared {_times(len(found))};"
         raise PluginError(fault, mend=f"write one of: {choices}")
     return found[0] if found else None
+
+
+def _words(kind: str) -> str:
+    """A kind as sentences name it."""
+    return kind.replace("_", " ")
 
 
 def _by_name(entry: Entry) -> tuple[str, str]:

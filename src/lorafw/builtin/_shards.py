@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lorafw.adapters.safe_files import sync_folder, write_json
-from lorafw.adapters.safe_tensors import write_tensors
+from lorafw.adapters.tensor_stream import TensorStream
 from lorafw.errors import ExportError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class ShardWriter:
-    """Takes tensors one at a time and writes a file whenever the next would make it too large.
+    """Writes tensors one at a time, and begins another file when the next would make one too large.
 
-    Every file is read back and compared, tensor by tensor, before it counts as written.
+    Memory holds one tensor. Every file is read back and compared, tensor by tensor, before it counts as written.
 
     Args:
         folder: an existing folder.
@@ -28,26 +28,21 @@ class ShardWriter:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
-        self._waiting: dict[str, Tensor] = {}
-        self._waiting_bytes = 0
+        self._open: TensorStream | None = None
         self._shards: list[Path] = []
         self._shard_of: dict[str, int] = {}
         self._bytes_of: Counter[torch.dtype] = Counter()
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Take a copy of one tensor.
+        """Write one tensor.
 
         Raises:
             ExportError: the name was there before, or a file differs when read back.
         """
         if name in self._shard_of:
             raise ExportError(f"{name} comes twice.", where=str(self._folder))
-        if self._waiting and self._waiting_bytes + tensor.nbytes > self._max_bytes:
-            self._flush()
-        # A copy of its own: tied weights share memory, which safetensors refuses.
-        self._waiting[name] = tensor.detach().to("cpu", copy=True).contiguous()
-        self._waiting_bytes += tensor.nbytes
-        self._shard_of[name] = len(self._shards)
+        self._stream_for(name, tensor).add(name, tensor)
+        self._shard_of[name] = len(self._shards) - 1
         self._bytes_of[tensor.dtype] += tensor.nbytes
 
     def finish(self) -> None:
@@ -75,12 +70,20 @@ class ShardWriter:
         counts = floating or self._bytes_of
         return max(counts, key=lambda dtype: counts[dtype])
 
-    def _flush(self) -> None:
-        if self._waiting:
+    def _stream_for(self, name: str, tensor: Tensor) -> TensorStream:
+        stream = self._open
+        fits = stream is not None and stream.size + tensor.nbytes <= self._max_bytes
+        if stream is None or not fits or not stream.takes(name, tensor):
+            self._flush()
             path = self._folder / f"shard-{len(self._shards):05d}.safetensors"
-            write_tensors(path, self._waiting)
+            stream = self._open = TensorStream(path)
             self._shards.append(path)
-        self._waiting, self._waiting_bytes = {}, 0
+        return stream
+
+    def _flush(self) -> None:
+        if self._open is not None:
+            self._open.finish()
+        self._open = None
 
     def _write_index(self, names: list[str]) -> None:
         index = {

@@ -10,7 +10,9 @@ from lorafw.errors import ExportError
 from lorafw.models.builder import TransformersBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
 
     from lorafw.contracts.model import ModelBuilder
     from lorafw.types import AdapterState
@@ -20,7 +22,7 @@ class AdapterExporter(Exporter):
     """The adapter alone: a few megabytes that lorafw and plain PEFT load onto the base.
 
     Writes `adapter_config.json`, `adapter_model.safetensors` (fp32) and `lorafw.json`. The
-    tokenizer stays with the base.
+    tokenizer stays with the base, unless tokens were added to it.
     """
 
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
@@ -34,7 +36,7 @@ class AdapterExporter(Exporter):
         from lorafw.models.names import stores_transposed
 
         state = request.model.state()
-        _check_trained(state)
+        _check_trained(state, request.model.base_values())
         files = write_adapter(
             folder,
             state,
@@ -46,16 +48,20 @@ class AdapterExporter(Exporter):
         )
         if adapter_digest(read_adapter(folder)) != adapter_digest(state):
             raise ExportError("the adapter read back is not the one written.", where=str(folder))
-        return files
+        if not request.model.bundle.token_rows:
+            return files
+        request.model.bundle.tokenizer.save_pretrained(folder)
+        return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _check_trained(state: AdapterState) -> None:
+def _check_trained(state: AdapterState, base: Mapping[str, Tensor]) -> None:
+    from lorafw.adapters.effect import can_act
+
     for name, tensor in state.tensors.items():
         if not tensor.isfinite().all():
             mend = "Train with a lower learning rate."
             raise ExportError(f"{name} holds NaN or infinity.", mend=mend)
-    ups = [tensor for name, tensor in state.tensors.items() if name.endswith(".lora_B.weight")]
-    if not any(up.any() for up in ups):
+    if not can_act(state, base):
         raise ExportError(
             "the adapter has no effect: every B is zero, so nothing was trained.",
             mend="Train at least one step with a learning rate above zero.",

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from lorafw.contracts.model import ModelBuilder, ModelBundle
 
 
+_MERGED = "merged_adapters"
+"""Where a recipe says which adapters are in the weights, by their digests."""
+
+
 class MergedExporter(Exporter):
     """The whole model with the adapter folded in, which loads without lorafw and without PEFT.
 
-    Weights go out one shard at a time, so besides the model itself memory holds one shard.
+    Weights go out one at a time, so besides the model itself memory holds one of them.
     """
 
     requires: ClassVar[frozenset[Capability]] = frozenset({Capability.MERGEABLE})
@@ -32,7 +36,7 @@ class MergedExporter(Exporter):
     max_shard_size: ByteSize = Field(
         ByteSize(2_000_000_000),
         gt=0,
-        description="Most bytes in one weight file, such as 2GB or 500MiB; bounds memory too.",
+        description="Most bytes in one weight file, such as 2GB or 500MiB.",
     )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Dtype of the weights; auto keeps each as the model has it."
@@ -42,12 +46,14 @@ class MergedExporter(Exporter):
         """Write weights, config, tokenizer and recipe; every tensor is read back and compared.
 
         Raises:
-            ExportError: a weight is not finite, an update was lost, or a file differs when read.
+            ExportError: the base has this adapter in it already, a weight is not finite, an update
+                was lost, or a file differs when read.
         """
         from lorafw.adapters.peft_layout import write_recipe
         from lorafw.adapters.safe_files import write_json
         from lorafw.builtin._shards import ShardWriter
 
+        merged = _merged_before(request)
         writer = ShardWriter(folder, self.max_shard_size)
         for name, tensor in _native_tensors(request):
             writer.add(name, _finite(name, self._cast(tensor)))
@@ -55,7 +61,7 @@ class MergedExporter(Exporter):
         write_json(folder / "config.json", _config(request, writer.main_dtype))
         _copy_beside(request.builder, folder)
         request.model.bundle.tokenizer.save_pretrained(folder)
-        write_recipe(folder, {**request.recipe, "merged": True})
+        write_recipe(folder, {**request.recipe, "merged": True, _MERGED: merged})
         return sorted(path for path in folder.rglob("*") if path.is_file())
 
     def _cast(self, tensor: Tensor) -> Tensor:
@@ -64,6 +70,19 @@ class MergedExporter(Exporter):
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         keep = self.dtype == "auto" or not tensor.is_floating_point()
         return tensor if keep else tensor.to(dtypes[self.dtype])
+
+
+def _merged_before(request: ExportRequest) -> list[str]:
+    """Digests of the adapters in the base, and of this one, which must not be among them."""
+    from lorafw.adapters.digest import adapter_digest
+    from lorafw.adapters.peft_layout import read_recipe
+
+    builder, mine = request.builder, adapter_digest(request.model.state())
+    folder = builder.folder() if isinstance(builder, TransformersBuilder) else None
+    before = list(read_recipe(folder).get(_MERGED, ())) if folder is not None else []
+    if mine in before:
+        raise ExportError("this adapter is merged already.", where=str(folder))
+    return [*before, mine]
 
 
 def _native_tensors(request: ExportRequest) -> Iterator[tuple[str, Tensor]]:

@@ -21,6 +21,7 @@ VERBS = {
     "data": ("lorafw.cli.data:data", "Look at rows as the model sees them, and find bad ones."),
     "presets": ("lorafw.cli.presets:presets", "List and show the configs that come with lorafw."),
     "models": ("lorafw.cli.models:models", "Tell what a base model is before loading it."),
+    "adapter": ("lorafw.cli.adapter:adapter", "Look at adapters, and make others of them."),
     "plugins": ("lorafw.cli.plugins:plugins", "List, show and check the installed parts."),
     "config": ("lorafw.cli.config:config", "Show, validate and describe configs."),
 }

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +13,6 @@ from lorafw.cli.tables import columns
 from lorafw.errors import ModelError
 
 if TYPE_CHECKING:
-    from lorafw.contracts.model import ModelBuilder
     from lorafw.models.report import ModelReport
 
 
@@ -36,33 +34,17 @@ def inspect(path: str, model: str | None, override: tuple[str, ...], *, as_json:
     PATH is a folder, a file or a hub id. Weights are not read. Exit code 1 if lorafw would refuse
     the model.
     """
+    from lorafw.assembly.base_model import find_builder
     from lorafw.assembly.draft import split_assignment
+    from lorafw.assembly.registry import Registry
     from lorafw.models.inspection import inspect_model
 
-    name, builder, place = _builder(path, model, dict(map(split_assignment, override)))
+    options = dict(map(split_assignment, override))
+    name, builder, place = find_builder(Registry(), path, options, model)
     report = inspect_model(name, builder, place)
     click.echo(json.dumps(asdict(report), indent=2) if as_json else "\n".join(_lines(report)))
     if report.refused:
         raise ModelError(f"lorafw would refuse this model: {' Also: '.join(report.refused)}")
-
-
-def _builder(
-    path: str, model: str | None, options: dict[str, object]
-) -> tuple[str, ModelBuilder, Path]:
-    """The model that reads a path, and where that path is on this machine."""
-    from lorafw.assembly.recognition import recognise
-    from lorafw.assembly.registry import Registry
-    from lorafw.models import folder as folders
-
-    registry, place = Registry(), Path(path).expanduser()
-    is_file = place.is_file()
-    place = place if is_file else folders.resolve(path)
-    family = place.suffix if is_file else folders.model_type(place)
-    if model is None:
-        model, found = recognise(registry, place, family)
-    else:
-        found = cast("type[ModelBuilder]", registry.load("model", model))
-    return model, found.from_mapping({"path": path, **options}, where="model"), place
 
 
 def _lines(report: ModelReport) -> Iterator[str]:
@@ -84,6 +66,7 @@ def _facts(report: ModelReport) -> Sequence[tuple[str, str]]:
         ("on disk", _stored(report)),
         ("tokenizer", f"{tokenizer.kind}, {tokenizer.size:,} ids" if tokenizer else ""),
         ("special", _special(report)),
+        ("added", _added(report)),
         ("template", _template(report)),
         ("built by", f"model '{report.model}'" + _for(report)),
         ("encoded by", f"encoder '{report.encoder}'" if report.encoder else ""),
@@ -113,6 +96,12 @@ def _template(report: ModelReport) -> str:
 def _special(report: ModelReport) -> str:
     marks = report.tokenizer.special_tokens if report.tokenizer else {}
     return ", ".join(f"{role.removesuffix('_token')} {mark}" for role, mark in marks.items())
+
+
+def _added(report: ModelReport) -> str:
+    kinds = {True: "special, ", False: ""}, {True: "a new row", False: "a row to spare"}
+    told = ((t.text, t.id, kinds[0][t.special] + kinds[1][t.new_row]) for t in report.added)
+    return ", ".join(f"{text} {row} ({kind})" for text, row, kind in told)
 
 
 def _ranks(report: ModelReport) -> list[str]:

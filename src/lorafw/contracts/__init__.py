@@ -1,5 +1,6 @@
 """The contracts: what each kind of part promises, one file per kind."""
 
+from lorafw.contracts.adapter_format import AdapterBase, AdapterFormat
 from lorafw.contracts.component import Component, Options
 from lorafw.contracts.dataset import DatasetAdapter
 from lorafw.contracts.encoder import Encoder
@@ -15,6 +16,8 @@ from lorafw.contracts.trainer import FitResult, RunningTrainer, Trainer, TrainJo
 
 __all__ = [
     "AdaptedModel",
+    "AdapterBase",
+    "AdapterFormat",
     "Component",
     "DatasetAdapter",
     "Encoder",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def fresh_values(parameters: Mapping[str, nn.Parameter], seed: int) -> dict[str, Tensor]:
     """Start values of a LoRA adapter: A Kaiming-uniform, B zero (arXiv:2106.09685, section 4.1).
 
+    Of an embedding A is zero and B normal, as in PEFT. What starts as something of the base does
+    (DoRA's magnitudes) is no matter of random numbers: see `AdaptedModel.base_values`.
+
     Each tensor has a generator of its own, seeded from (seed, name), so that the values do not
     depend on the injector, on the order of modules or on which other modules are adapted.
     """
@@ -28,6 +31,8 @@ def _fresh(name: str, shape: torch.Size, seed: int) -> Tensor:
     value = torch.zeros(shape)
     if name.endswith(".lora_A.weight"):
         nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=named_generator(name, seed))
+    elif name.endswith(".lora_embedding_B"):
+        nn.init.normal_(value, generator=named_generator(name, seed))
     return value
 
 
@@ -37,7 +42,7 @@ def named_generator(name: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def copy_values(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
+def copy_values(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """Copy values into parameters of the same names and shapes; all or nothing.
 
     Raises:

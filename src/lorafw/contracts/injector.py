@@ -51,6 +51,12 @@ class AdaptedModel(ABC):
         Tied weights come under every name the base's own checkpoint has them.
         """
 
+    def base_tensor(self, name: str) -> Tensor:
+        """The live tensor of the base that its checkpoint calls by this name."""
+        owner, _, attribute = name.rpartition(".")
+        tensor: Tensor = getattr(self.bundle.module.get_submodule(owner), attribute)
+        return tensor
+
     def train(self, mode: bool) -> None:
         """Switch the adapter's own randomness (dropout); the base stays in eval."""
 
@@ -90,7 +96,10 @@ class AdaptedModel(ABC):
             raise AdapterError(f"there is no place for {min(tensors)} of the checkpoint.")
 
     def base_values(self) -> Mapping[str, Tensor]:
-        """What the tensors of trained modules are in the base, by canonical name."""
+        """What parameters that stand for something of the base start as, by canonical name.
+
+        The tensors of trained modules, and DoRA's magnitudes: the lengths of the weight's rows.
+        """
         return {}
 
     def reset(self, seed: int) -> None:

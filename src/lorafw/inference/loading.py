@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lorafw.assembly.registry import Registry
-from lorafw.errors import AdapterError, ModelError, PluginError, UsageError
+from lorafw.errors import AdapterError, ModelError, UsageError
+from lorafw.inference.applying import adapter_state, apply_adapter
 from lorafw.inference.place import Place, find
+from lorafw.inference.provenance import check_template
 from lorafw.types import Task
 
 if TYPE_CHECKING:
@@ -16,13 +18,10 @@ if TYPE_CHECKING:
     import torch
 
     from lorafw.contracts.encoder import Encoder
-    from lorafw.contracts.injector import AdaptedModel, LoRAInjector
-    from lorafw.contracts.model import ModelBuilder, ModelBundle, ModelRequest
+    from lorafw.contracts.model import ModelBuilder, ModelRequest
     from lorafw.inference.loaded import LoadedModel
-    from lorafw.types import AdapterState
 
-_INJECTORS = ("custom", "peft")
-"""Who applies an adapter whose own injector is not installed, in order of preference."""
+__all__ = ["adapter_state", "check_base", "encoder_of", "load", "part", "request_for"]
 
 
 def load(
@@ -31,19 +30,22 @@ def load(
     adapter_merged: bool = False,
     device: str | torch.device | None = None,
     base: str | Path | None = None,
+    strict: bool = True,
 ) -> LoadedModel:
     """Load what a run made, or any model, ready to be asked.
 
     Args:
         path: the folder of a run, of an adapter, of a merged or of a base model; `lorafw:demo`, or
             a hub id.
-        adapter_merged: fold the adapter into the weights, which answers faster; needs memory for
-            the model twice while loading, and the base alone can no longer be asked.
+        adapter_merged: fold the adapter into the weights, which answers faster; the base alone can
+            no longer be asked.
         device: such as `cpu` or `cuda:0`; by default the first GPU, if there is one.
         base: folder of the adapter's base model, if it is not where it was.
+        strict: refuse an adapter whose base, tokenizer or template is not, by content, the one it
+            was trained with.
 
     Raises:
-        AdapterError: the adapter is damaged, or its base is gone or is another one.
+        AdapterError: the adapter is damaged or does nothing, or its base is gone or is another one.
         ModelError: the model is damaged, or there is none.
         PluginError: a part that the model was made with is not installed.
     """
@@ -57,12 +59,13 @@ def load(
     bundle = builder.build(request, tokenizer)
     if place.adapter is None:
         return LoadedModel(bundle, encoder, folded=place.merged)
-    adapted = _adapted(registry, place, bundle)
-    if not adapter_merged:
-        return LoadedModel(bundle, encoder, adapted)
-    whole = builder.build(request, tokenizer)
-    _fold(adapted, whole)
-    return LoadedModel(whole, encoder, folded=True)
+    if strict:
+        check_template(place, encoder, tokenizer)
+    adapted = apply_adapter(registry, place, bundle, strict=strict)
+    model = LoadedModel(bundle, encoder, adapted)
+    if adapter_merged:
+        model.merge(keep_base=False)
+    return model
 
 
 def part(registry: Registry, kind: str, section: Mapping[str, Any]) -> object:
@@ -119,52 +122,5 @@ def _unnamed_classes(place: Place) -> tuple[str, ...]:
     if place.task is not Task.CLASSIFICATION or place.adapter is None:
         return ()
     tensors = read_adapter(place.adapter).tensors
-    head = [len(t) for name, t in tensors.items() if ".lora_" not in name]
+    head = [len(t) for name, t in tensors.items() if "." in name and ".lora_" not in name]
     return tuple(f"LABEL_{index}" for index in range(min(head, default=0)))
-
-
-def _adapted(registry: Registry, place: Place, bundle: ModelBundle) -> AdaptedModel:
-    state = adapter_state(place, bundle)
-    adapted = _injector(registry, place, state).inject(bundle)
-    adapted.load_state(state.tensors)
-    bundle.module.eval()  # the adapter's dropout too
-    return adapted
-
-
-def adapter_state(place: Place, bundle: ModelBundle) -> AdapterState:
-    """The adapter at a place, if it was trained on this base.
-
-    Raises:
-        AdapterError: it is damaged, or of another base.
-    """
-    from lorafw.adapters.peft_layout import read_adapter
-
-    assert place.adapter is not None
-    if place.base and place.base != bundle.base:
-        fault = f"was trained on the base model {place.base}, this one is {bundle.base}."
-        mend = "Give the folder of that model: base=…"
-        raise AdapterError(fault, where=str(place.adapter), mend=mend)
-    return read_adapter(place.adapter)
-
-
-def _injector(registry: Registry, place: Place, state: AdapterState) -> LoRAInjector:
-    """The injector the adapter was made with, or another that can apply it."""
-    faults = []
-    for name in dict.fromkeys(filter(None, (place.injector, *_INJECTORS))):
-        try:
-            found = cast("type[LoRAInjector]", registry.load("injector", name))
-        except PluginError as error:
-            faults.append(error)
-        else:
-            return found().for_spec(state.spec)
-    raise faults[0]
-
-
-def _fold(adapted: AdaptedModel, whole: ModelBundle) -> None:
-    """Write the adapted model's merged weights into a fresh copy of its base."""
-    import torch
-
-    into = whole.module.state_dict()
-    with torch.no_grad():
-        for name, tensor in adapted.merged_state():
-            into[name].copy_(tensor)

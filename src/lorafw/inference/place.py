@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorafw.assembly.recognition import usual_model
 from lorafw.errors import AdapterError
 from lorafw.models import folder as folders
 from lorafw.types import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 ADAPTER = "adapter_config.json"
 
@@ -30,6 +31,8 @@ class Place:
         merged: an adapter was folded into the weights.
         task: what the model is for.
         labels: names of its classes; empty to take those of the model's own files.
+        tokenizer: hash of the tokenizer the adapter was trained with; empty if unknown.
+        template: hash of the template its rows were rendered by; empty if unknown.
     """
 
     model: Mapping[str, Any]
@@ -41,6 +44,8 @@ class Place:
     merged: bool = False
     task: Task = Task.CAUSAL_LM
     labels: tuple[str, ...] = ()
+    tokenizer: str = ""
+    template: str = ""
 
 
 def find(path: str | Path, *, base: str | Path | None = None) -> Place:
@@ -87,6 +92,9 @@ def _recipe(folder: Path) -> Mapping[str, Any]:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         where = f"{folder / RECIPE_FILE}: labels"
         raise AdapterError("should be a list of names.", where=where)
+    for key in ("base", "tokenizer", "template"):
+        if not isinstance(recipe.get(key, ""), str):
+            raise AdapterError("should be a text.", where=f"{folder / RECIPE_FILE}: {key}")
     return recipe
 
 
@@ -101,6 +109,8 @@ def _adapter(folder: Path, recipe: Mapping[str, Any], base: str | Path | None) -
         seed=recipe.get("seed", 0),
         task=_task_of_adapter(folder, recipe),
         labels=tuple(recipe.get("labels", ())),
+        tokenizer=recipe.get("tokenizer", ""),
+        template=recipe.get("template", ""),
     )
 
 
@@ -110,7 +120,14 @@ def _base_by_peft(folder: Path, base: str | Path | None) -> dict[str, Any]:
     if not path:
         mend = "Say where it is: base=…"
         raise AdapterError("does not name its base model.", where=str(folder / ADAPTER), mend=mend)
-    return {"use": "auto", "path": str(path)}
+    return {"use": usual_model(_kind_of_base(Path(path).expanduser())), "path": str(path)}
+
+
+def _kind_of_base(path: Path) -> str:
+    """The model type of a folder, or the ending of a file; empty if neither is there."""
+    if (path / "config.json").is_file():
+        return folders.model_type(path)
+    return path.suffix if path.is_file() else ""
 
 
 def _whole(folder: Path, recipe: Mapping[str, Any], path: str) -> Place:

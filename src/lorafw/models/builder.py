@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lorafw.contracts.model import ModelBuilder, ModelBundle, ModelRequest, Outline
+from lorafw.contracts.model import ModelBundle, ModelRequest, Outline
 from lorafw.errors import ModelError
 from lorafw.models import folder as folders
 from lorafw.models import quantization
 from lorafw.models.headers import stored_tensors
 from lorafw.models.quantization import Quantization
+from lorafw.models.vocabulary import GrowingVocabulary
 from lorafw.types import Capability, Task, Tokenizer
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TransformersBuilder(ModelBuilder):
+class TransformersBuilder(GrowingVocabulary):
     """Builds a model from a folder in the transformers layout; families subclass it.
 
     A subclass says where the folder is and may refuse what does not belong to its family.
@@ -99,15 +100,15 @@ class TransformersBuilder(ModelBuilder):
         return "chat" if folders.has_chat_template(self.tokenizer_folder()) else "prompt"
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer in `tokenizer_path`, or else the one beside the weights."""
+        """The tokenizer in `tokenizer_path`, or else beside the weights; `add_tokens` added."""
         from lorafw.models.loading import load_tokenizer
 
-        return load_tokenizer(self.tokenizer_folder(), trust_remote_code=self.runs_code())
+        folder = self.tokenizer_folder()
+        return self.extended(load_tokenizer(folder, trust_remote_code=self.runs_code()))
 
     def build(self, request: ModelRequest, tokenizer: Tokenizer) -> ModelBundle:
         """Load the weights, frozen, and try them on a few tokens."""
-        from lorafw.models.loading import check_vocabulary, load_model
-        from lorafw.models.transformers_bundle import TransformersBundle
+        from lorafw.models.loading import load_model
 
         folder = self._weights_folder()
         if request.task is Task.CLASSIFICATION:
@@ -119,10 +120,20 @@ class TransformersBuilder(ModelBuilder):
             quantization=self.quantization_config(),
             device=request.device,
         )
+        return self.causal_bundle(model, tokenizer, base=folders.identity(folder))
+
+    def causal_bundle(self, model: Any, tokenizer: Tokenizer, *, base: str) -> ModelBundle:
+        """A causal model with its weights, made ready: room for added tokens, then the trials."""
+        from lorafw.models.added_tokens import make_room
+        from lorafw.models.loading import check_vocabulary
+        from lorafw.models.transformers_bundle import TransformersBundle
+
         check_vocabulary(model, tokenizer)
-        return TransformersBundle(model, tokenizer, base=folders.identity(folder))
+        rows = make_room(model, tokenizer, self.add_tokens)
+        return TransformersBundle(model, tokenizer, base=base, token_rows=rows)
 
     def _classifier(self, request: ModelRequest, tokenizer: Tokenizer, folder: Path) -> ModelBundle:
+        from lorafw.models.added_tokens import make_room
         from lorafw.models.classifier_bundle import ClassifierBundle
         from lorafw.models.classifier_loading import load_classifier
         from lorafw.models.loading import check_vocabulary
@@ -135,8 +146,9 @@ class TransformersBuilder(ModelBuilder):
             quantization=self.quantization_config(),
         )
         check_vocabulary(model, tokenizer)
+        rows = make_room(model, tokenizer, self.add_tokens)
         base = folders.identity(folder)
-        return ClassifierBundle(model, tokenizer, base=base, head_modules=heads)
+        return ClassifierBundle(model, tokenizer, base=base, head_modules=heads, token_rows=rows)
 
     def outline(self) -> Outline | None:
         """The module tree, from config and headers; None for weights that are in no file."""
@@ -144,13 +156,17 @@ class TransformersBuilder(ModelBuilder):
 
         if (folder := self.folder()) is None:
             return None
-        fields = self.native_config()
+        fields = self.stored_config()
         if fields.get("model_type") != folders.model_type(folder):  # it is converted while loading
             return outline_of_fields(fields, folder)
         return outline_of_folder(folder, trust_remote_code=self.runs_code())
 
     def native_config(self) -> Mapping[str, object]:
-        """What `config.json` holds."""
+        """What `config.json` holds; with `add_tokens`, of the model as it is built."""
+        return self.grown_config(self.stored_config())
+
+    def stored_config(self) -> Mapping[str, object]:
+        """What `config.json` holds; of a checkpoint that is converted, the config of its form."""
         return folders.read_json(self._weights_folder() / "config.json")
 
     def quantization_config(self) -> Any:
@@ -160,7 +176,7 @@ class TransformersBuilder(ModelBuilder):
         from lorafw.models.loading import torch_dtype
 
         products = self.dtype if self.compute_dtype == "auto" else self.compute_dtype
-        stored = self.native_config().get("dtype") or self.native_config().get("torch_dtype")
+        stored = self.stored_config().get("dtype") or self.stored_config().get("torch_dtype")
         if products == "auto":
             products = "bf16" if stored == "bfloat16" else "fp32"
         return quantization.bitsandbytes_config(
@@ -168,7 +184,7 @@ class TransformersBuilder(ModelBuilder):
         )
 
     def _refuse_quantised_files(self) -> None:
-        if "quantization_config" in self.native_config():
+        if "quantization_config" in self.stored_config():
             mend = "Leave model.quantize out, or give the folder of the original weights."
             where = str(self._weights_folder())
             raise ModelError("the weights are quantised already.", where=where, mend=mend)

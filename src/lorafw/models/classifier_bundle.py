@@ -27,6 +27,7 @@ class ClassifierBundle(ModelBundle):
         tokenizer: the tokenizer the model was trained with.
         base: content identity of the weights.
         head_modules: names of the modules of its head, and of others that start fresh.
+        token_rows: rows of its embedding that start fresh.
 
     Raises:
         ModelError: scores are not finite or depend on padding, or the model tells a second text by
@@ -34,14 +35,20 @@ class ClassifierBundle(ModelBundle):
     """
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, *, base: str, head_modules: tuple[str, ...]
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        *,
+        base: str,
+        head_modules: tuple[str, ...],
+        token_rows: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         self.module: nn.Module = model.requires_grad_(False).eval()
         self.tokenizer = tokenizer
         self.task = Task.CLASSIFICATION
         self.base = base
         self.labels = tuple(str(label) for _, label in sorted(model.config.id2label.items()))
-        self.head_modules = head_modules
+        self.head_modules, self.token_rows = head_modules, token_rows or {}
         inside = tuple(f"{name}." for name in head_modules)
         self.lora_targets = tuple(n for n in layer_linears(model) if not n.startswith(inside))
         self.capabilities: frozenset[Capability] = frozenset()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lorafw.errors import LorafwError
 from lorafw.models import folder as folders
 from lorafw.models.headers import stored_tensors
-from lorafw.models.report import ModelReport, TargetGroup, Vocabulary, Weights
+from lorafw.models.report import AddedToken, ModelReport, TargetGroup, Vocabulary, Weights
+from lorafw.models.vocabulary import GrowingVocabulary
 from lorafw.types import Task
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def inspect_model(name: str, builder: ModelBuilder, path: Path) -> ModelReport:
         targets=targets,
         trainable={rank: sum(group.trainable(rank) for group in targets) for rank in RANKS},
         segments=outline.segments if outline else None,
+        added=asked.of(lambda: _added(builder, outline)) or (),
         refused=tuple(asked.refused),
     )
 
@@ -135,6 +137,17 @@ def _vocabulary(builder: ModelBuilder, outline: Outline | None) -> Vocabulary:
     kind = type(tokenizer).__name__ + (f", {type(backend.model).__name__}" if backend else "")
     marks = {role: str(mark) for role, mark in tokenizer.special_tokens_map.items()}
     return Vocabulary(kind, len(tokenizer), marks, bool(tokenizer.chat_template))
+
+
+def _added(builder: ModelBuilder, outline: Outline | None) -> tuple[AddedToken, ...]:
+    if not isinstance(builder, GrowingVocabulary) or not builder.add_tokens or outline is None:
+        return ()
+    from lorafw.models.added_tokens import added_ids, is_special
+
+    model: Any = outline.module
+    rows, tokens = model.get_input_embeddings().num_embeddings, builder.add_tokens
+    ids = zip(tokens, added_ids(builder.tokenizer(), tokens), strict=True)
+    return tuple(AddedToken(text, row, is_special(text), row >= rows) for text, row in ids)
 
 
 def _task(outline: Outline | None) -> Task:

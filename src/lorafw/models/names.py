@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from torch import nn
 
@@ -13,11 +14,14 @@ _ROUTER = re.compile(r"(router|(^|[._])gate$)")
 def checkpoint_names(module: nn.Module) -> tuple[str, ...]:
     """The names under which a model's tensors are stored, in the order of its state dict.
 
-    A tied weight has one name only: with tied embeddings, `lm_head.weight` is not among them.
-    Ask before an injector has changed the model.
+    A tied weight has one name only: with tied embeddings, `lm_head.weight` is not among them. Nor
+    are the scales of quantised weights. Ask before an injector has changed the model.
     """
     tied = getattr(module, "all_tied_weights_keys", None) or {}
-    return tuple(name for name in module.state_dict() if name not in tied)
+    own = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    own |= {name for name, _ in module.named_buffers(remove_duplicate=False)}
+    own -= tied.keys()
+    return tuple(name for name in module.state_dict() if name in own)
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -30,6 +34,13 @@ def stores_transposed(module: nn.Module) -> bool:
     from transformers.pytorch_utils import Conv1D
 
     return isinstance(module, Conv1D)
+
+
+def features(linear: Any) -> tuple[int, int]:
+    """How many features go into a linear of any kind, and come out of it."""
+    if stores_transposed(linear):
+        return linear.nx, linear.nf
+    return linear.in_features, linear.out_features
 
 
 def layer_linears(module: nn.Module) -> tuple[str, ...]:

@@ -52,6 +52,23 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
+class AddedToken:
+    """A token of `model.add_tokens`.
+
+    Attributes:
+        text: as it is written.
+        id: the row that it gets.
+        special: whether answers are shown without it.
+        new_row: whether the model has no such row yet.
+    """
+
+    text: str
+    id: int
+    special: bool
+    new_row: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReport:
     """A model, as `lorafw models inspect` tells of it; None is what could not be told.
 
@@ -67,6 +84,7 @@ class ModelReport:
         trainable: parameters of an adapter by its rank.
         segments: whether rows would be laid end to end rather than padded.
         refused: why lorafw would refuse to build it, each reason a sentence; empty if it would not.
+        added: what `add_tokens` would do.
     """
 
     path: str
@@ -84,3 +102,4 @@ class ModelReport:
     trainable: dict[int, int]
     segments: bool | None
     refused: tuple[str, ...]
+    added: tuple[AddedToken, ...] = ()

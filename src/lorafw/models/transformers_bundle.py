@@ -32,17 +32,26 @@ class TransformersBundle(ModelBundle):
         model: a transformers `…ForCausalLM`, its weights loaded, on its device.
         tokenizer: the tokenizer the model was trained with.
         base: content identity of the weights.
+        token_rows: rows that start fresh, by the names of embedding and untied head.
 
     Raises:
         ModelError: the way from hidden rows to logits is not understood, the model is not causal,
             or its logits are not finite.
     """
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, *, base: str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        *,
+        base: str,
+        token_rows: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
         self.module: nn.Module = model.requires_grad_(False).eval()
         self.tokenizer = tokenizer
         self.task = Task.CAUSAL_LM
         self.base = base
+        self.token_rows = token_rows or {}
         self.lora_targets = layer_linears(model)
         self._decoder = _decoder_of(model)
         self._form = head_form(model.config)
@@ -85,7 +94,7 @@ class TransformersBundle(ModelBundle):
         """Token id that fills padded rows; one the embedding has, for it is looked up there."""
         pad = super().pad_id
         module: Any = self.module
-        return pad if pad < module.get_input_embeddings().num_embeddings else 0
+        return pad if pad < len(module.get_input_embeddings().weight) else 0
 
     @property
     def _head(self) -> Any:

@@ -12,10 +12,12 @@ A third party writes, and pytest runs one test for each promise of the kind::
 The fixture is named after the kind. `lorafw plugins check` runs the same promises without pytest.
 """
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lorafw.testing.adapter_format import AdapterFormatContract
     from lorafw.testing.component import ComponentContract
     from lorafw.testing.dataset import DatasetContract
     from lorafw.testing.encoder import EncoderContract
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from lorafw.testing.trainer import TrainerContract
 
 __all__ = [
+    "AdapterFormatContract",
     "ComponentContract",
     "DatasetContract",
     "EncoderContract",
@@ -49,7 +52,8 @@ def __getattr__(name: str) -> Any:
     """Import a contract when it is first asked for: pytest imports this package at every start."""
     if name not in __all__:
         raise AttributeError(f"module 'lorafw.testing' has no attribute {name!r}")
-    home = "promise" if name == "NotPromised" else name.removesuffix("Contract").lower()
+    words = re.findall("[A-Z][a-z]+", name.removesuffix("Contract"))
+    home = "promise" if name == "NotPromised" else "_".join(words).lower()
     return getattr(import_module(f"lorafw.testing.{home}"), name)
 
 

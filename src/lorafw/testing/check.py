@@ -21,7 +21,7 @@ Report = Callable[[str, str, str], None]
 
 CONTRACTS: Mapping[str, str] = MappingProxyType(
     {
-        kind: f"{kind.capitalize()}Contract"
+        kind: f"{kind.title().replace('_', '')}Contract"
         for kind in (
             "dataset",
             "model",
@@ -32,6 +32,7 @@ CONTRACTS: Mapping[str, str] = MappingProxyType(
             "objective",
             "scenario",
             "listener",
+            "adapter_format",
         )
     }
 )

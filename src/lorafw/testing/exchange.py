@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from lorafw.adapters.peft_layout import write_adapter
@@ -12,12 +12,15 @@ from lorafw.assembly.registry import Registry
 from lorafw.errors import AdapterError
 from lorafw.models.names import stores_transposed
 from lorafw.testing.promise import NotPromised
+from lorafw.types import Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
     from lorafw.contracts import AdaptedModel, LoRAInjector, ModelBundle
-    from lorafw.types import AdapterSpec
+    from lorafw.types import AdapterSpec, Encoded
 
 
 def other_injectors(
@@ -43,8 +46,11 @@ def other_injectors(
         raise NotPromised("no other injector is installed that makes such an adapter")
 
 
-def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> None:
+def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> Any:
     """Write the adapter and let PEFT, knowing only the folder, put it into `base`.
+
+    Returns:
+        PEFT's model around the base's module; see `peft_logits`.
 
     Raises:
         NotPromised: PEFT is not installed.
@@ -68,4 +74,23 @@ def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> None
     with warnings.catch_warnings():
         # PEFT 0.21 asks transformers by a name that transformers 5 calls deprecated.
         warnings.simplefilter("ignore", FutureWarning)
-        PeftModel.from_pretrained(module, str(folder)).eval()
+        return PeftModel.from_pretrained(module, str(folder)).eval()
+
+
+def peft_logits(loaded: Any, base: ModelBundle, rows: Sequence[Encoded]) -> Tensor:
+    """Logits of all tokens of some rows, padding left out, as PEFT computes them: fp32.
+
+    A learned prompt is put in front of the tokens by PEFT's own forward pass; any other adapter
+    lies in the base's modules.
+    """
+    import torch
+
+    from lorafw.testing.toys import ToyEncoder
+    from lorafw.testing.values import logits_of
+
+    if not loaded.active_peft_config.is_prompt_learning:
+        return logits_of(base, rows)
+    inputs = ToyEncoder().collate(rows, Layout.PADDED, base.pad_id).inputs
+    with torch.no_grad():
+        found: Tensor = loaded(**inputs).logits.float()
+    return found[:, -inputs["input_ids"].shape[1] :][inputs["attention_mask"].bool()]

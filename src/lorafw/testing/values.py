@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lorafw.contracts._adapter_values import fresh_values
+from lorafw.contracts._adapter_values import named_generator
 from lorafw.testing.toys import ToyEncoder
 from lorafw.types import Encoded, Layout, Task
 
@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 
 
 def as_if_trained(model: AdaptedModel, seed: int = 0) -> None:
-    """Load values in which nothing is zero: with B = 0 an adapter does not act at all."""
+    """Load values that training might have led to, so that the adapter acts on every output."""
     model.load_state(trained_values(model.trainable(), seed))
 
 
 def trained_values(parameters: Mapping[str, nn.Parameter], seed: int = 0) -> dict[str, Tensor]:
-    """Fresh values with random ones in place of zeros; fp32, a function of names and seed."""
-    generator = torch.Generator().manual_seed(seed)
-    values = fresh_values(parameters, seed)
-    for name, value in values.items():
-        if not value.any():
-            values[name] = torch.randn(value.shape, generator=generator) * 0.1
-    return values
+    """Values some way off from where the parameters are; fp32, on the CPU.
+
+    How far follows from seed and name. Zeros, as in LoRA's B, become numbers around 0.1; others,
+    wherever a method starts from, change by about a tenth, DoRA's lengths and IA3's ones too.
+    """
+    return {name: _moved(name, parameter, seed) for name, parameter in parameters.items()}
+
+
+def _moved(name: str, parameter: nn.Parameter, seed: int) -> Tensor:
+    start = parameter.detach().float().cpu()
+    noise = torch.randn(start.shape, generator=named_generator(name, seed)) * 0.1
+    return start * (1 + noise) if start.any() else noise
 
 
 @torch.no_grad()

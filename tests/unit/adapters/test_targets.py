@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorafw.adapters.targets import base_modules, select_targets
+from lorafw.adapters.targets import base_modules, embeddings_among, select_targets
 from lorafw.errors import AdapterError
+from lorafw.testing.toys import toy_bundle, toy_gpt2_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,42 @@ def test_a_tied_head_cannot_be_adapted(build_bundle: BuildBundle) -> None:
         select_targets(build_bundle(tied=True), ["q_proj", "lm_head"])
 
 
+def test_an_untied_head_and_embeddings_are_adapted_if_they_are_named(bundle: ModelBundle) -> None:
+    named = ("model.embed_tokens", "lm_head")
+    assert select_targets(bundle, ["lm_head", "embed_tokens"]) == named
+    assert embeddings_among(bundle.module, named) == named[:1]
+    assert not set(named) & set(select_targets(bundle, ".*"))
+    assert select_targets(bundle, r".*(embed_tokens|lm_head)") == named
+
+
+def test_a_tied_embedding_cannot_be_adapted(build_bundle: BuildBundle) -> None:
+    with pytest.raises(AdapterError, match=r"one tied weight.* Leave model\.embed_tokens out"):
+        select_targets(build_bundle(tied=True), ["embed_tokens"])
+
+
+def test_an_embedding_with_trained_rows_cannot_be_adapted(bundle: ModelBundle) -> None:
+    bundle.token_rows = {"model.embed_tokens": (3, 4)}
+    with pytest.raises(AdapterError, match="embed_tokens has rows that are trained themselves"):
+        select_targets(bundle, ["embed_tokens"])
+
+
+def test_square_takes_what_gives_as_many_features_as_it_takes(bundle: ModelBundle) -> None:
+    layers = [f"model.layers.{number}.self_attn" for number in (0, 1)]
+    wanted = tuple(f"{layer}.{name}_proj" for layer in layers for name in "qo")
+    assert select_targets(bundle, "square") == wanted  # k and v have fewer heads
+
+
+def test_square_is_told_of_transposed_weights_too() -> None:
+    chosen = select_targets(toy_gpt2_bundle(), "square")
+    assert chosen == ("transformer.h.0.attn.c_proj", "transformer.h.1.attn.c_proj")
+
+
+def test_a_model_without_square_layers_says_so() -> None:
+    bundle = toy_bundle(head_dim=4)
+    with pytest.raises(AdapterError, match=r"no linear layer matches 'square'\. .*q_proj"):
+        select_targets(bundle, "square")
+
+
 def test_near_misses_are_listed(bundle: ModelBundle) -> None:
     with pytest.raises(AdapterError, match=r"matches 'qproj'\. Near misses: .*q_proj"):
         select_targets(bundle, ["v_proj", "qproj"])
@@ -83,7 +120,7 @@ def test_what_is_there_is_listed_when_nothing_is_near(bundle: ModelBundle) -> No
 @pytest.mark.parametrize(
     ("wanted", "fault"),
     [
-        (["embed_tokens"], "model.embed_tokens is a Embedding; only linear layers can be adapted"),
+        (["model.norm"], "model.norm is a LlamaRMSNorm; only linear layers and embeddings"),
         ("(", "is no regular expression"),
         ([], "no module is named"),
     ],

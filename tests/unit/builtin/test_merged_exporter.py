@@ -150,7 +150,9 @@ def test_config_tokenizer_and_recipe_lie_beside(prepare: Prepare, tmp_path: Path
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.encode("the cat sat") == request.builder.tokenizer().encode("the cat sat")
     assert tokenizer.chat_template == "{{ messages[0].content }}"
-    assert read_recipe(folder) == {**RECIPE, "merged": True}
+    recipe = dict(read_recipe(folder))
+    assert len(recipe.pop("merged_adapters")) == 1
+    assert recipe == {**RECIPE, "merged": True}
 
 
 def test_a_base_without_generation_config_gets_none(prepare: Prepare, tmp_path: Path) -> None:

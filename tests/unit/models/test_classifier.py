@@ -220,3 +220,18 @@ def test_unknown_marks_of_a_second_text_are_refused(tmp_path: Path) -> None:
     tokenizer.save_pretrained(folder)
     with pytest.raises(ModelError, match="does not know how 'bert' marks a second text"):
         build(folder)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_added_tokens_get_rows_in_a_classifier_s_embedding(family: str, tmp_path: Path) -> None:
+    folder = base_folder(tmp_path, family, vocab_size=40)
+    before = build(folder)
+    words: Any = before.tokenizer
+    many = tuple(f"word{index}" for index in range(42 - len(words)))
+    bundle = build(folder, add_tokens=many)
+    (rows,) = bundle.token_rows.values()
+    assert rows == tuple(range(len(words), 42))
+    assert bundle.module.get_input_embeddings().num_embeddings == 42
+    assert torch.equal(scores(bundle, rows_of(bundle)), scores(before, rows_of(before)))
+    said = LabeledExample(f"the cat {many[-1]}", "sat", 0)
+    assert scores(bundle, [TextPair().prompt(said, bundle.tokenizer)]).isfinite().all()

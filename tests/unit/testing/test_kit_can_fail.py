@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.testing.broken import (
+    adapter_formats,
     datasets,
     encoders,
     exporters,
@@ -137,3 +138,9 @@ def test_faults_of_scenarios(kind: Any) -> None:
 @pytest.mark.parametrize("kind", classes(listeners))
 def test_faults_of_listeners(kind: Any) -> None:
     assert failures("listener", kind()) == set(kind.breaks)
+
+
+@pytest.mark.usefixtures("light_imports")
+@pytest.mark.parametrize("kind", classes(adapter_formats))
+def test_faults_of_adapter_formats(kind: Any) -> None:
+    assert failures("adapter_format", kind()) == set(kind.breaks)

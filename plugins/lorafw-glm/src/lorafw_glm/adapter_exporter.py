@@ -21,7 +21,7 @@ class ChatGLMAdapterExporter(Exporter):
 
     PEFT loads it onto the original model, in whose code queries, keys and values are one linear.
     Where their three updates share no A, which is so after training, the fused one has the ranks'
-    sum and computes the same. lorafw itself loads what exporter `adapter` writes.
+    sum and computes the same. lorafw loads it too, with those ranks.
     """
 
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
@@ -32,25 +32,20 @@ class ChatGLMAdapterExporter(Exporter):
                 differs when read back.
             AdapterError: a module has no counterpart in the original.
         """
-        from lorafw.adapters.peft_layout import adapter_digest, read_adapter, write_adapter
         from lorafw.adapters.targets import base_modules
-        from lorafw_glm.adapter_names import to_original
-        from lorafw_glm.key_map import Rows, original_module
+        from lorafw_glm.adapter_format import write_original
+        from lorafw_glm.key_map import Rows
 
-        trained = request.model.state()
-        _check_trained(trained)
-        state = to_original(trained, Rows.of(_glm_fields(request)))
-        inside = base_modules(request.model.bundle.module, trained.spec.targets)
-        files = write_adapter(
+        state = request.model.state()
+        _check_trained(state)
+        return write_original(
             folder,
             state,
+            Rows.of(_glm_fields(request)),
+            modules=base_modules(request.model.bundle.module, state.spec.targets),
             base_path=_base_path(request.builder),
             recipe=request.recipe,
-            modules={name for name in map(original_module, inside) if name},
         )
-        if adapter_digest(read_adapter(folder)) != adapter_digest(state):
-            raise ExportError("the adapter read back is not the one written.", where=str(folder))
-        return files
 
 
 def _glm_fields(request: ExportRequest) -> Mapping[str, Any]:

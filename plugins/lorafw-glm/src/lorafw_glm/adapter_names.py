@@ -68,6 +68,9 @@ def to_original(state: AdapterState, rows: Rows) -> AdapterState:
     if state.spec.trained:
         fault = f"{state.spec.trained[0]} is trained whole, which has no name in the original."
         raise AdapterError(fault, mend="Use exporter adapter.")
+    if rows_trained := list(state.spec.token_rows):
+        fault = f"rows of {rows_trained[0]} are trained, which have no name in the original."
+        raise AdapterError(fault, mend="Use exporter adapter.")
     fused: dict[str, dict[str, Update]] = {}
     for module in state.spec.targets:
         original = original_module(module)
@@ -94,7 +97,8 @@ def _split(update: Update, rows: Rows, module: str, count: int) -> list[Update]:
     if len(update.up) != sum(rows.sizes):
         fault = f"{module} has an update of {len(update.up)} rows, the model {sum(rows.sizes)}."
         raise AdapterError(fault, mend="Is this an adapter of another model?")
-    return [replace(update, up=part.contiguous()) for part in torch.split(update.up, rows.sizes)]
+    parts = torch.split(update.up, rows.sizes)
+    return [Update(update.down.clone(), part.clone(), update.scaling) for part in parts]
 
 
 def _joined(parts: Sequence[Update | None], rows: Rows) -> Update:

@@ -61,7 +61,7 @@ class Glm(TransformersBuilder):
         if not self.is_original():
             super().preflight()
             return
-        self.native_config()
+        self.stored_config()
         original_weight_files(self.folder())
         self.tokenizer_folder()
         if self.quantize is not None:
@@ -81,34 +81,30 @@ class Glm(TransformersBuilder):
             return super().tokenizer()
         from lorafw_glm.tokenizer import original_tokenizer
 
-        return original_tokenizer(self.tokenizer_folder())
+        return self.extended(original_tokenizer(self.tokenizer_folder()))
 
     def build(self, request: ModelRequest, tokenizer: Tokenizer) -> ModelBundle:
         """Load the weights, converted if they are original; frozen, and tried on a few tokens."""
         if not self.is_original():
             return super().build(request, tokenizer)
-        from lorafw.models.loading import check_vocabulary
-        from lorafw.models.transformers_bundle import TransformersBundle
-
         files = original_weight_files(self.folder())
         model = self._converted(files, request.device)
-        check_vocabulary(model, tokenizer)
-        base = folders.content_identity(super().native_config(), files)
-        return TransformersBundle(model, tokenizer, base=base)
+        base = folders.content_identity(super().stored_config(), files)
+        return self.causal_bundle(model, tokenizer, base=base)
 
-    def native_config(self) -> Mapping[str, object]:
+    def stored_config(self) -> Mapping[str, object]:
         """What `config.json` holds; of an original checkpoint, the config of its conversion.
 
         So a merged export of either is a folder that transformers loads without remote code.
         """
-        config = super().native_config()
+        config = super().stored_config()
         return glm_fields(config, self.folder()) if self.is_original() else config
 
     def _converted(self, files: Sequence[Path], device: device) -> Any:
         from lorafw.models.loading import torch_dtype
         from lorafw_glm._convert import converted_glm, quantised_glm
 
-        fields, dtype = self.native_config(), torch_dtype(self.dtype)
+        fields, dtype = self.stored_config(), torch_dtype(self.dtype)
         if self.quantize is None:
             return converted_glm(fields, files, dtype, device)
         config = self.quantization_config()

@@ -72,19 +72,17 @@ class Llama(TransformersBuilder):
         self._refuse_others()
         if self.config is None:
             return super().build(request, tokenizer)
-        from lorafw.models.loading import check_vocabulary, torch_dtype
-        from lorafw.models.transformers_bundle import TransformersBundle
+        from lorafw.models.loading import torch_dtype
         from lorafw_llama._random import content_identity, random_llama
 
         model = random_llama(self._llama_config(tokenizer), request.seed, torch_dtype(self.dtype))
-        check_vocabulary(model, tokenizer)
         base = content_identity(model)
-        return TransformersBundle(model.to(request.device), tokenizer, base=base)
+        return self.causal_bundle(model.to(request.device), tokenizer, base=base)
 
-    def native_config(self) -> Mapping[str, object]:
+    def stored_config(self) -> Mapping[str, object]:
         """What `config.json` holds, or would hold for random weights."""
         if self.config is None:
-            return super().native_config()
+            return super().stored_config()
         fields: dict[str, object] = self._llama_config(super().tokenizer()).to_dict()
         return {**fields, "architectures": ["LlamaForCausalLM"]}
 
@@ -94,7 +92,7 @@ class Llama(TransformersBuilder):
             return {"model_type": "llama", **self.config}
         if self.config is not None:
             return folders.read_json(Path(self.config).expanduser())
-        return dict(super().native_config())
+        return dict(super().stored_config())
 
     def _refuse_others(self) -> None:
         family = self._fields().get("model_type")

@@ -30,6 +30,7 @@ class MiniMindBundle(TransformersBundle):
         base: content identity of the weights.
         form: what the model is made of.
         targets: `square` for upstream's LoRA targets, or `all-linear`.
+        token_rows: see `TransformersBundle`.
 
     Attributes:
         form: as given.
@@ -44,10 +45,11 @@ class MiniMindBundle(TransformersBundle):
         base: str,
         form: Architecture,
         targets: Literal["square", "all-linear"],
+        token_rows: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         self.form = form
         self._balance = balance_loss(form)
-        super().__init__(model, tokenizer, base=base)
+        super().__init__(model, tokenizer, base=base, token_rows=token_rows)
         self.square_linears = lora_targets(model, "square")
         self.lora_targets = lora_targets(model, targets)
         if self._balance and not self._balance.per_sequence:

@@ -66,7 +66,7 @@ class MiniMindPth(Exporter):
         state = request.model.state()
         if state.tensors.keys() - {n for n in state.tensors if ".lora_" in n}:
             mend = "Use exporter adapter or merged."
-            raise ExportError("whole modules were trained, not only LoRA.", mend=mend)
+            raise ExportError("parts of the base were trained, not only LoRA.", mend=mend)
         dtype = self._dtype(DEFAULTS[bundle.form.generation].lora_dtype)
         parts = state, bundle.form, bundle.square_linears
         exact, tensors = (lora_tensors(*parts, of) for of in (torch.float32, dtype))

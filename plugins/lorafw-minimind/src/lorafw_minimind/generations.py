@@ -113,7 +113,7 @@ def detect(names: Collection[str], *, where: str) -> Generation:
         normed = any(name.endswith(".self_attn.q_norm.weight") for name in names)
         return Generation.MINIMIND3 if normed else Generation.MINIMIND2
     if any(".lora." in name for name in names):
-        mend = "Give the base model's file, and read this one with lorafw_minimind.lora_pth."
+        mend = "Give the base model's file; for this one: lorafw adapter convert"
         raise ModelError("is a LoRA file, not a model.", where=where, mend=mend)
     first = min(names, default="nothing")
     mend = "Expected: tok_embeddings.weight or model.embed_tokens.weight."

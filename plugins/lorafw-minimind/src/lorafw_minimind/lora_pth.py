@@ -89,7 +89,7 @@ def narrowed(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         raise ExportError(f"{name} holds NaN or infinity.", mend="Train with a lower rate.")
     narrow = tensor.to(dtype).contiguous()
     if not narrow.isfinite().all():
-        mend = "Set exporters.dtype: fp32."
+        mend = "Write it with dtype: fp32."
         raise ExportError(f"{name} holds numbers too large for {dtype}.", mend=mend)
     return narrow
 

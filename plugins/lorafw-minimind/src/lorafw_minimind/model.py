@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lorafw.contracts.model import ModelBuilder
 from lorafw.models import folder as folders
+from lorafw.models.vocabulary import GrowingVocabulary
 from lorafw.types import Task
 from lorafw_minimind import files
 from lorafw_minimind.architecture import Declared, native_config
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lorafw_minimind.architecture import Architecture
 
 
-class MiniMind(ModelBuilder):
+class MiniMind(GrowingVocabulary):
     """A MiniMind model, dense or with experts, of any checkpoint generation."""
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CAUSAL_LM})
@@ -95,13 +95,14 @@ class MiniMind(ModelBuilder):
         return files.encoder_for(self.tokenizer_folder())
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer in `tokenizer_path`, or else the one beside the weights."""
+        """The tokenizer in `tokenizer_path`, or else beside the weights; `add_tokens` added."""
         from lorafw.models.loading import load_tokenizer
 
-        return load_tokenizer(self.tokenizer_folder())
+        return self.extended(load_tokenizer(self.tokenizer_folder()))
 
     def build(self, request: ModelRequest, tokenizer: Tokenizer) -> ModelBundle:
         """Load the weights, frozen, and try them on a few tokens."""
+        from lorafw.models.added_tokens import make_room
         from lorafw.models.loading import check_vocabulary, torch_dtype
         from lorafw_minimind._bundle import MiniMindBundle
         from lorafw_minimind._loading import build_network
@@ -110,12 +111,14 @@ class MiniMind(ModelBuilder):
         dtype, eos = torch_dtype(self.dtype), tokenizer.eos_token_id
         model = build_network(checkpoint, dtype, eos=eos, where=self.path)
         check_vocabulary(model, tokenizer)
+        rows = make_room(model, tokenizer, self.add_tokens)
         return MiniMindBundle(
             model.to(request.device),
             tokenizer,
             base=files.identity(files.locate(self.path), checkpoint.form),
             form=checkpoint.form,
             targets=self.lora_targets,
+            token_rows=rows,
         )
 
     def outline(self) -> Outline:
@@ -141,7 +144,8 @@ class MiniMind(ModelBuilder):
     def native_config(self) -> Mapping[str, object]:
         """The `config.json` of the checkpoint's generation, with what the options say in it."""
         checkpoint, told = self._checkpoint(), files.locate(self.path).config
-        return {**told, **native_config(checkpoint.form, tied=checkpoint.tied)}
+        stored = {**told, **native_config(checkpoint.form, tied=checkpoint.tied)}
+        return self.grown_config(stored)
 
     def native_state(self, name: str, tensor: Tensor) -> Mapping[str, Tensor]:
         """A tensor under the generation's own name, its rows in the generation's order."""

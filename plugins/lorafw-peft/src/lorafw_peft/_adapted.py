@@ -4,60 +4,111 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
 from lorafw.adapters.trained_parts import TrainedParts
 from lorafw.contracts import AdaptedModel
-from lorafw.errors import AdapterError
-from lorafw.models.names import checkpoint_names, stores_transposed
-from lorafw.types import canonical_pair
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from torch import Tensor, nn
-
-    from lorafw.contracts import ModelBundle
-    from lorafw.types import AdapterSpec
+from lorafw.contracts._adapter_values import copy_values, fresh_values, named_generator
+from lorafw.models.names import checkpoint_names
+from lorafw_peft._layers import merged, switched_off
 
 # PEFT imports bitsandbytes where it is installed, which then complains of kernels nobody asked for.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-from peft import LoraConfig, inject_adapter_in_model  # noqa: E402
-from peft.tuners.lora import LoraLayer  # noqa: E402
+from lorafw_peft._lora_layers import factors_of, inject_lora, magnitude_of  # noqa: E402
+from lorafw_peft._starts import base_weight, start_pair  # noqa: E402
+from lorafw_peft._subtracted import SubtractedStart  # noqa: E402
+from lorafw_peft.starts import KAIMING, moves_output  # noqa: E402
 
-_NAME = "default"
-"""PEFT's name for the one adapter; it is part of PEFT's parameter names only."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor, nn
+
+    from lorafw.contracts import ModelBundle
+    from lorafw.types import AdapterSpec, AdapterState
 
 
 class PeftAdaptedModel(AdaptedModel):
     """The bundle's module after `peft.inject_adapter_in_model`.
 
+    Args:
+        bundle: the base; its module is changed in place.
+        spec: which modules, ranks and factors.
+        start: where the factors begin; see `lorafw_peft.starts`.
+        lora_plus_ratio: how many times as fast as A B learns.
+
     Raises:
         AdapterError: PEFT adapted other modules than `spec` names.
     """
 
-    def __init__(self, bundle: ModelBundle, spec: AdapterSpec) -> None:
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        spec: AdapterSpec,
+        *,
+        start: str = KAIMING,
+        lora_plus_ratio: float = 1.0,
+    ) -> None:
         self.bundle, self.spec = bundle, spec
+        self._start, self._ratio = start, lora_plus_ratio
         self._base_names = checkpoint_names(bundle.module)
-        self._layers = _inject(bundle.module, spec)
+        self._layers = inject_lora(bundle.module, spec)
+        self._subtracted = SubtractedStart(self._layers, spec) if moves_output(start) else None
         self._trained = TrainedParts(bundle.module, spec)
-        self._parameters = dict(_parameters(self._layers)) | self._trained.parameters
+        self._factors = dict(_parameters(self._layers, spec))
+        self._parameters = self._factors | self._trained.parameters
         self.train(mode=False)
         self.reset(seed=0)
 
     def trainable(self) -> Mapping[str, nn.Parameter]:
-        """PEFT's A and B under canonical names, module by module; then trained modules."""
+        """PEFT's A, B and magnitudes under canonical names, module by module; then the rest."""
         return self._parameters
 
     def base_values(self) -> Mapping[str, Tensor]:
-        """What the trained modules are in the base."""
-        return self._trained.base_values()
+        """What trained modules are in the base, and DoRA's magnitudes: its rows' lengths."""
+        lengths = {
+            name: base_weight(layer).norm(dim=1)
+            for module, layer in self._layers.items()
+            for name in self.spec.names_of(module)[2:]
+        }
+        return {**lengths, **self._trained.base_values()}
+
+    def reset(self, seed: int) -> None:
+        """Fresh values by the start's rule; what a start adds to the output is subtracted again."""
+        values = fresh_values(self._factors, seed)
+        if self._start != KAIMING:
+            for module, layer in self._layers.items():
+                down, up = self.spec.pair_of(module)
+                values[down], values[up] = self._start_pair(layer, module, seed)
+        self.load_state({**values, **self.base_values()})
+        if self._subtracted is not None:
+            copy_values(self._subtracted.factors, values)
+
+    def state(self) -> AdapterState:
+        """A copy of the adapter; a start that is subtracted makes it LoRA of twice the rank."""
+        state = super().state()
+        return state if self._subtracted is None else self._subtracted.as_plain_lora(state)
+
+    def training_state(self) -> Mapping[str, Tensor]:
+        """The factors that are subtracted: a resumed run does not decompose the base again."""
+        factors = self._subtracted.factors if self._subtracted is not None else {}
+        return {name: factor.detach().cpu().clone() for name, factor in factors.items()}
+
+    def load_training_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Subtract what the checkpoint's run did."""
+        if self._subtracted is None:
+            super().load_training_state(tensors)
+        else:
+            copy_values(self._subtracted.factors, tensors)
+
+    def learning_rate_scales(self) -> Mapping[str, float]:
+        """LoRA+: B learns faster than A."""
+        if self._ratio == 1:
+            return {}
+        return {self.spec.pair_of(module)[1]: self._ratio for module in self._layers}
 
     def train(self, mode: bool) -> None:
         """Switch the adapter's dropout; the base stays in eval."""
@@ -67,15 +118,8 @@ class PeftAdaptedModel(AdaptedModel):
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """While open, every layer computes what the base's alone computes."""
-        layers = [layer for layer in self._layers.values() if not layer.disable_adapters]
-        for layer in layers:
-            layer.enable_adapters(enabled=False)
-        try:
-            with self._trained.disabled():
-                yield
-        finally:
-            for layer in layers:
-                layer.enable_adapters(enabled=True)
+        with switched_off(self._layers.values()), self._trained.disabled():
+            yield
 
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
         """The base's tensors under base names, update folded in, one at a time.
@@ -84,12 +128,17 @@ class PeftAdaptedModel(AdaptedModel):
             AdapterError: the base is quantised.
         """
         refuse_quantised(self.bundle.module)
-        merged = {
-            f"{module}.weight": functools.partial(_merged_weight, layer)
+        weights: dict[str, Callable[[], Tensor]] = {
+            f"{module}.weight": functools.partial(merged, layer, "weight")
             for module, layer in self._layers.items()
         }
-        merged |= self._trained.merged()
-        return merged_tensors(self._base_names, self._stored, merged)
+        weights |= self._trained.merged()
+        return merged_tensors(self._base_names, self._stored, weights)
+
+    def _start_pair(self, layer: Any, module: str, seed: int) -> tuple[Tensor, Tensor]:
+        generator = named_generator(self.spec.pair_of(module)[0], seed)
+        rank, scaling = self.spec.rank_of(module), self.spec.scaling_of(module)
+        return start_pair(self._start, layer, rank, scaling, generator)
 
     def _stored(self, name: str) -> Tensor:
         """PEFT keeps the base layer one level deeper than the base did."""
@@ -98,46 +147,10 @@ class PeftAdaptedModel(AdaptedModel):
         return tensor_of(self.bundle.module, inside)
 
 
-def _inject(module: nn.Module, spec: AdapterSpec) -> dict[str, Any]:
-    """Adapt in place; PEFT's layers by module name, in the order of the spec."""
-    config = LoraConfig(
-        r=spec.rank,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        use_rslora=spec.use_rslora,
-        target_modules=list(spec.targets),
-        rank_pattern={_anchored(name): rank for name, rank in spec.rank_pattern.items()},
-        alpha_pattern={_anchored(name): alpha for name, alpha in spec.alpha_pattern.items()},
-        bias="none",
-        fan_in_fan_out=any(map(stores_transposed, module.modules())),
-        task_type="CAUSAL_LM",
-    )
-    inject_adapter_in_model(config, module, adapter_name=_NAME)
-    layers = {name: m for name, m in module.named_modules() if isinstance(m, LoraLayer)}
-    if layers.keys() != set(spec.targets):
-        odd = ", ".join(sorted(layers.keys() ^ set(spec.targets))[:4])
-        raise AdapterError(f"PEFT and lorafw do not agree on these modules: {odd}.")
-    return {name: layers[name] for name in spec.targets}
-
-
-def _anchored(name: str) -> str:
-    """A key that PEFT, which takes keys for regular expressions, matches to one module only."""
-    return f"^{re.escape(name)}"
-
-
-def _parameters(layers: Mapping[str, Any]) -> Iterator[tuple[str, nn.Parameter]]:
-    """A and B of every layer, fp32: PEFT makes them in the dtype of the base."""
+def _parameters(layers: Mapping[str, Any], spec: AdapterSpec) -> Iterator[tuple[str, nn.Parameter]]:
+    """A, B and magnitude of every layer, fp32: PEFT makes them in the dtype of the base."""
     for module, layer in layers.items():
-        pair = layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight
-        for name, parameter in zip(canonical_pair(module), pair, strict=True):
+        found = [*factors_of(layer), *([magnitude_of(layer)] if spec.use_dora else [])]
+        for name, parameter in zip(spec.names_of(module), found, strict=True):
             parameter.data = parameter.data.float()
             yield name, parameter
-
-
-@torch.no_grad()
-def _merged_weight(layer: Any) -> Tensor:
-    """W + scaling · B·A of shape [out, in], formed in fp32 and rounded once to the dtype of W."""
-    weight: Tensor = layer.base_layer.weight
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    update: Tensor = layer.get_delta_weight(_NAME)
-    return (weight.to(wide) + update).to(weight.dtype)

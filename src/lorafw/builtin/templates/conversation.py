@@ -12,7 +12,7 @@ from pydantic import Field
 from lorafw.contracts import Encoder
 from lorafw.data.rendering.layout import fit
 from lorafw.data.rendering.row import Row
-from lorafw.data.rendering.segments import Part, Segment, alike
+from lorafw.data.rendering.segments import Part, Segment, alike, labelled
 from lorafw.errors import CompositionError, DataError
 from lorafw.types import ChatExample, Encoded, Example, Message, PromptExample, Task, Tokenizer
 
@@ -32,7 +32,7 @@ class Stretch:
         """Whether it is a turn that is trained."""
         if self.turn is None:
             return False
-        return bool(self.turn.content) if self.turn.train is None else self.turn.train
+        return not self.turn.is_empty if self.turn.train is None else self.turn.train
 
     @property
     def is_assistants(self) -> bool:
@@ -72,10 +72,17 @@ class Conversation(Encoder, ABC):
 
     def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
         """The row as it is trained, or None when no turn of it is."""
-        chat = _until_last_answer(_chat(example))
-        found = self._stretches(chat, tokenizer) if chat.messages else []
-        taught = any(stretch.taught for stretch in found)
-        return self._row(found, tokenizer).encoded() if taught else None
+        return self._encoded(self._taught(example, tokenizer), tokenizer)
+
+    def encode_many(
+        self, examples: Sequence[Example], tokenizer: Tokenizer
+    ) -> Sequence[Encoded | None]:
+        """All are rendered, then all are tokenised.
+
+        In turns, each would throw what the other works with out of the processor's caches.
+        """
+        found = [self._taught(example, tokenizer) for example in examples]
+        return [self._encoded(each, tokenizer) for each in found]
 
     def prompt(self, example: Example, tokenizer: Tokenizer) -> Encoded:
         """Everything before the last trained turn of the assistant, what calls for it included.
@@ -95,6 +102,15 @@ class Conversation(Encoder, ABC):
         written = "".join(each.text or tokenizer.decode(each.ids) for each in answer.segments)
         before, _, behind = written.partition(_SAID)
         return before, behind
+
+    def _taught(self, example: Example, tokenizer: Tokenizer) -> Sequence[Stretch]:
+        """What is written up to the last answer; nothing where no turn of it is trained."""
+        chat = _until_last_answer(_chat(example))
+        found = self._stretches(chat, tokenizer) if chat.messages else []
+        return found if any(stretch.taught for stretch in found) else []
+
+    def _encoded(self, found: Sequence[Stretch], tokenizer: Tokenizer) -> Encoded | None:
+        return self._row(found, tokenizer).encoded() if found else None
 
     def _stretches(self, chat: ChatExample, tokenizer: Tokenizer) -> list[Stretch]:
         first = len(chat.messages) - 1 if self.train_on == "last" else 0
@@ -119,8 +135,7 @@ class Conversation(Encoder, ABC):
     def _labelled(self, found: Iterable[Stretch]) -> Iterator[Segment]:
         for stretch in found:
             trained = stretch.taught or (self.train_on == "all" and not stretch.turn)
-            for segment in stretch.segments:
-                yield replace(segment, trained=trained)
+            yield from (labelled(segment, trained=trained) for segment in stretch.segments)
 
 
 def _chat(example: Example) -> ChatExample:
@@ -134,12 +149,14 @@ def _chat(example: Example) -> ChatExample:
         raise DataError("a conversation has no messages.")
     first, *others = example.messages
     if first.role == "assistant" and first.train is None:
-        first = replace(first, train=False)
-    return replace(example, messages=(first, *others))
+        return replace(example, messages=(replace(first, train=False), *others))
+    return example
 
 
 def _until_last_answer(chat: ChatExample) -> ChatExample:
     """The conversation without the turns behind the last one that can be trained."""
     turns = chat.messages
     taught = [at for at, turn in enumerate(turns) if turn.train or turn.role == "assistant"]
+    if taught and taught[-1] + 1 == len(turns):
+        return chat
     return replace(chat, messages=turns[: taught[-1] + 1] if taught else ())

@@ -12,8 +12,8 @@ from lorafw.builtin.templates.conversation import Conversation, Stretch
 from lorafw.data.rendering.conversation import NotAPrefixError, Piece, pieces
 from lorafw.data.rendering.segments import Border, Part, Segment, end
 from lorafw.data.rendering.template import KEY, Template, read_tools
-from lorafw.data.rendering.tokens import end_marks
-from lorafw.errors import ConfigError
+from lorafw.data.rendering.tokens import bos_text, end_marks
+from lorafw.errors import ConfigError, DataError
 from lorafw.types import ChatExample, Message, Tokenizer
 
 
@@ -49,6 +49,7 @@ class JinjaConversation(Conversation, ABC):
             found = pieces(chat.messages, turns, template, marks, self.behind_end)
         except NotAPrefixError as error:
             raise _disagreement(name, error.turn, len(chat.messages)) from None
+        _refuse_lost_calls(found, name)
         before = [at - 1 for at in (*turns, len(chat.messages))]
         between = [
             Stretch(_given(piece.text, chat.messages[at].content if at >= 0 else ""))
@@ -75,8 +76,7 @@ def _given(text: str, content: str) -> Sequence[Segment]:
 
 def _opened(segments: Sequence[Segment], tokenizer: Tokenizer) -> Sequence[Segment]:
     """The first stretch, with the BOS token that the template wrote apart."""
-    bos = tokenizer.bos_token_id
-    mark = "" if bos is None else tokenizer.decode([bos])
+    mark = bos_text(tokenizer)
     text = "".join(segment.text for segment in segments)
     # A mark that comes again, as ChatML's <|im_start|> does, begins a turn and not the row.
     if not mark or not text.startswith(mark) or text.count(mark) > 1:
@@ -91,6 +91,17 @@ def _said(piece: Piece, turn: Message, tokenizer: Tokenizer) -> Stretch:
     if piece.end:
         return Stretch([said, Segment(piece.end, Part.END, Border.GLUED)], turn)
     return Stretch([said, end(tokenizer)] if turn.role == "assistant" else [said], turn)
+
+
+def _refuse_lost_calls(found: Sequence[Piece], name: str) -> None:
+    """Raise DataError when a template left out a call, as some do beside an empty text."""
+    for piece in found:
+        for call in piece.turn.tool_calls if piece.turn else ():
+            if call.name not in piece.text:
+                raise DataError(
+                    f"{name} leaves out the call of the tool '{call.name}'.",
+                    mend="Take a template that writes it: encoder.template.",
+                )
 
 
 def _disagreement(name: str, turn: int, turns: int) -> ConfigError:

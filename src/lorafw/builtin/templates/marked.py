@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lorafw.builtin.templates.conversation import Conversation, Stretch
 from lorafw.data.rendering.segments import Border, Part, Segment, alike, end, mark
-from lorafw.data.rendering.template import no_place_for_tools, read_tools
+from lorafw.data.rendering.template import no_place_for_calls, no_place_for_tools, read_tools
 from lorafw.errors import DataError
 from lorafw.types import ChatExample, Message, Tokenizer
 
@@ -58,6 +58,8 @@ class MarkedConversation(Conversation, ABC):
         """The conversation, message by message."""
         if read_tools(chat.tools):
             raise no_place_for_tools("the template")
+        if any(message.tool_calls for message in chat.messages):
+            raise no_place_for_calls("the template")
         writer = _Writer(self.form(tokenizer), tokenizer)
         given, found = self.opening(tokenizer), list[Stretch]()
         for message, asked in _with_added(self.told(chat.messages), chat.messages, turns):

@@ -10,12 +10,22 @@ from collections.abc import Iterator, Sequence
 from functools import singledispatch
 from itertools import accumulate
 
-from lorafw.types import ChatExample, Example, LabeledExample, PromptExample, TextExample
+from lorafw.types import (
+    ChatExample,
+    Example,
+    LabeledExample,
+    Message,
+    PromptExample,
+    TextExample,
+)
 
 TEMPLATE = "template"
 """The part of a token that the encoder wrote: marks, roles, separators, beginning and end."""
 CONTEXT, ANSWER = "context", "answer"
 """The parts of tokens of which no more is known than on which side of the answer they stand."""
+
+CALL = "tool call"
+"""The part of tokens that name the tool the assistant calls, or say what it is called with."""
 
 Passage = tuple[str, str]
 """A name and a text."""
@@ -35,7 +45,7 @@ def _(example: PromptExample) -> list[Passage]:
 
 @passages.register
 def _(example: ChatExample) -> list[Passage]:
-    return [(turn.role, turn.content) for turn in example.messages]
+    return [passage for turn in example.messages for passage in _of_turn(turn)]
 
 
 @passages.register
@@ -46,6 +56,14 @@ def _(example: TextExample) -> list[Passage]:
 @passages.register
 def _(example: LabeledExample) -> list[Passage]:
     return [("text", example.text), ("text_pair", example.text_pair or "")]
+
+
+def _of_turn(turn: Message) -> Iterator[Passage]:
+    yield turn.role, turn.content
+    for call in turn.tool_calls:
+        yield CALL, call.name
+        # Most templates write arguments as JSON; where one does not, sides are all that is told.
+        yield CALL, call.arguments
 
 
 def parts(texts: Sequence[str], example: Example, answer: int) -> list[str]:

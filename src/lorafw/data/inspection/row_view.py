@@ -79,7 +79,7 @@ def why_left_out(example: Example) -> str:
     if isinstance(example, PromptExample):
         return "empty response" if not example.response else "no token of the response is trained"
     if isinstance(example, ChatExample):
-        spoken = any(turn.role == "assistant" and turn.content for turn in example.messages)
+        spoken = any(turn.role == "assistant" and not turn.is_empty for turn in example.messages)
         return "no turn is trained" if spoken else "the assistant says nothing"
     return "nothing to train"
 

@@ -100,12 +100,15 @@ def _end(messages: Sequence[Message], turn: int, text: str, render: Render) -> i
 
 def _start_of_next(messages: Sequence[Message], turn: int, text: str, render: Render) -> int:
     # Qwen3 writes a turn's empty <think> block only while that turn is the last, so the turn's
-    # end is found from the other side: where the message behind it begins.
-    follower = messages[turn + 1]
+    # end is found from the other side: where the message behind it begins. Answers of several
+    # tools are one message to Qwen, so those of one role are taken together.
+    behind = turn + 1
+    while behind < len(messages) and messages[behind].role == messages[turn + 1].role:
+        behind += 1
     before = render(messages[:turn], awaiting=False) if turn else ""
-    skipped = render([*messages[:turn], follower], awaiting=False)
+    skipped = render([*messages[:turn], *messages[turn + 1 : behind]], awaiting=False)
     following = skipped[_prefix(before, skipped, turn) :]
-    upto = _prefix(render(messages[: turn + 2], awaiting=False), text, turn)
+    upto = _prefix(render(messages[:behind], awaiting=False), text, turn)
     if not following or not text[:upto].endswith(following):
         raise NotAPrefixError(turn)
     return upto - len(following)

@@ -48,9 +48,8 @@ def _joined(segments: Sequence[Segment]) -> list[Segment]:
     found: list[Segment] = []
     for segment in segments:
         if segment.border is Border.GLUED and found and not found[-1].ids:
-            found[-1] = replace(
-                segment, text=found[-1].text + segment.text, border=found[-1].border
-            )
+            before, text = found[-1], found[-1].text + segment.text
+            found[-1] = Segment(text, segment.part, before.border, segment.ids, segment.trained)
         else:
             found.append(segment)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from lorafw.data.rendering.segments import Part
 from lorafw.types import IGNORE_INDEX, Encoded
@@ -50,14 +51,18 @@ class Row:
     def encoded(self) -> Encoded | None:
         """The whole row, or None when it has nothing to train."""
         laid = (*self.context, *self.answer)
-        labels = [label for each in laid for label in each.labels]
-        encoded = Encoded([token for each in laid for token in each.ids], labels, self.cut)
+        labels = list(chain.from_iterable(each.labels for each in laid))
+        encoded = Encoded(_ids(laid), labels, self.cut)
         return encoded if encoded.targets else None
 
     def prompt(self) -> Encoded:
         """What the model is given, with nothing to train."""
-        ids = [token for each in self.context for token in each.ids]
+        ids = _ids(self.context)
         return Encoded(ids, [IGNORE_INDEX] * len(ids), self.cut)
+
+
+def _ids(laid: Sequence[Laid]) -> list[int]:
+    return list(chain.from_iterable(each.ids for each in laid))
 
 
 def length(laid: Sequence[Laid]) -> int:

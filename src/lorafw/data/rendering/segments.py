@@ -71,6 +71,11 @@ def opening(ids: tuple[int, ...]) -> list[Segment]:
     return [Segment("", Part.OPENING, ids=ids)] if ids else []
 
 
+def labelled(segment: Segment, *, trained: bool) -> Segment:
+    """The segment as one that is trained, or that is not."""
+    return segment if segment.trained == trained else replace(segment, trained=trained)
+
+
 def alike(segments: Iterable[Segment], part: Part = Part.TEXT) -> list[Segment]:
     """Segments that truncation takes alike, whatever they were; only the opening stays one."""
     return [

@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
+from lorafw.data.rendering.renderer import Renderer, renderer
+from lorafw.data.rendering.turns import template_turn
 from lorafw.errors import ConfigError, DataError
 from lorafw.types import Message, Tokenizer
 
 KEY = "encoder.template"
-RESERVED = ("conversation", "tokenize", "add_generation_prompt", "chat_template", "tools")
+RESERVED = (
+    "conversation",
+    "messages",
+    "tokenize",
+    "add_generation_prompt",
+    "chat_template",
+    "tools",
+)
 """Options of `apply_chat_template` that are not for the user to set."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
     """Renders conversations.
 
@@ -51,25 +61,24 @@ class Template:
 
         Raises:
             ConfigError: the template is not Jinja.
-            DataError: the template refuses the conversation.
+            DataError: the template refuses the conversation, or has no place for its calls.
         """
+        if any(message.tool_calls for message in messages) and not self._writes_calls:
+            raise no_place_for_calls(self.name)
         try:
-            return self._rendered(messages, awaiting)
+            return self._render([template_turn(message) for message in messages], awaiting)
         except TemplateSyntaxError as error:
             raise ConfigError(f"{self.name} is not Jinja: {error}.", where=KEY) from None
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:
             raise DataError(f"{self.name} refuses a conversation: {error}.") from None
 
-    def _rendered(self, messages: Sequence[Message], awaiting: bool) -> str:
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in messages],
-            tokenize=False,
-            add_generation_prompt=awaiting,
-            chat_template=self.text,
-            tools=self.tools,
-            **self.options,
-        )
-        return str(rendered)
+    @cached_property
+    def _render(self) -> Renderer:
+        return renderer(self.tokenizer, self.text, self.tools, self.options)
+
+    @cached_property
+    def _writes_calls(self) -> bool:
+        return "tool_calls" in str(self.text or self.tokenizer.chat_template)
 
 
 def no_place_for_tools(name: str) -> DataError:
@@ -77,6 +86,15 @@ def no_place_for_tools(name: str) -> DataError:
     return DataError(
         f"{name} has no place for a conversation's tools.",
         mend="Take a template that writes them: encoder.template.",
+    )
+
+
+def no_place_for_calls(name: str) -> DataError:
+    """The error of a template that would leave the assistant's calls of tools out."""
+    return DataError(
+        f"{name} has no place for the assistant's tool calls.",
+        mend="Take a template that writes them (encoder.template), or write them into the text of "
+        "the turn.",
     )
 
 

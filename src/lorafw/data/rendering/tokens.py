@@ -53,6 +53,13 @@ def opening_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     return tuple(whole[:at])
 
 
+@lru_cache(maxsize=8)
+def bos_text(tokenizer: Tokenizer) -> str:
+    """How the beginning-of-sequence token is written; empty where there is none."""
+    bos = tokenizer.bos_token_id
+    return "" if bos is None else tokenizer.decode([bos])
+
+
 def eos_id(tokenizer: Tokenizer) -> int:
     """The end-of-sequence token; raises ModelError when the tokenizer has none."""
     if tokenizer.eos_token_id is None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorafw.data.rows.text import checked_text, listed
+from lorafw.data.rows.tool_calls import read_calls, spoken_calls
 from lorafw.errors import DataError, did_you_mean
-from lorafw.types import Message
+from lorafw.types import Message, ToolCall
 
 SPEAKERS = {
     "system": "system",
@@ -23,7 +24,11 @@ SPEAKERS = {
     "tool": "tool",
 }
 """ShareGPT's names of who speaks, as the roles chat templates know."""
-UNREAD = ("tool_calls", "function_call", "reasoning_content")
+CALLER = "function_call"
+"""ShareGPT's speaker whose text is a call of a tool, or a list of calls, in JSON."""
+TALKERS = ("system", "user", "assistant")
+"""Roles whose `name` is not that of a tool."""
+UNREAD = ("reasoning_content",)
 """Parts of a turn that every chat template writes in its own way, so no text can stand in."""
 
 
@@ -31,7 +36,8 @@ def read_messages(value: Any, where: str) -> tuple[Message, ...]:
     """The turns in a list of {role, content} or {from, value} objects.
 
     `train` (true or false) or OpenAI's `weight` (0 or 1) beside them says whether a turn is
-    trained, whatever the encoder would choose.
+    trained, whatever the encoder would choose. Calls of tools are OpenAI's `tool_calls`, whose
+    content may be null, or what ShareGPT's `function_call` says.
 
     Args:
         value: what the row holds.
@@ -94,14 +100,39 @@ def _read_message(turn: Any, where: str) -> Message:
         if turn.get(name):
             mend = "Write it into 'content' as the model's chat template does."
             raise DataError(f"{where} has '{name}', which would be left out.", mend=mend)
-    if "role" in turn and "content" in turn:
+    calls = read_calls(turn, where)
+    if "role" in turn and ("content" in turn or calls):
         role = checked_text(turn["role"], f"{where}.role")
-        return Message(role, checked_text(turn["content"], f"{where}.content"), _train(turn, where))
-    if "from" in turn and "value" in turn:
+        return _message(role, _text(turn, "content", calls, where), calls, turn, where)
+    if "from" in turn and ("value" in turn or calls):
         role = _role(checked_text(turn["from"], f"{where}.from"), where)
-        return Message(role, checked_text(turn["value"], f"{where}.value"), _train(turn, where))
+        text = _text(turn, "value", calls, where)
+        if turn["from"] == CALLER and not calls:
+            calls = spoken_calls(text, f"{where}.value")
+            text = "" if calls else text
+        return _message(role, text, calls, turn, where)
     found = listed(turn)
     raise DataError(f"{where} needs 'role' and 'content', or 'from' and 'value'; it has {found}.")
+
+
+def _message(
+    role: str, text: str, calls: tuple[ToolCall, ...], turn: Mapping[str, Any], where: str
+) -> Message:
+    if calls and role != "assistant":
+        raise DataError(f"{where} is the {role}'s; only the assistant calls tools.")
+    if role in TALKERS:
+        return Message(role, text, _train(turn, where), calls)
+    name, answered = (_optional(turn, part, where) for part in ("name", "tool_call_id"))
+    return Message(role, text, _train(turn, where), name=name, tool_call_id=answered)
+
+
+def _text(turn: Mapping[str, Any], name: str, calls: tuple[ToolCall, ...], where: str) -> str:
+    return _optional(turn, name, where) if calls else checked_text(turn[name], f"{where}.{name}")
+
+
+def _optional(turn: Mapping[str, Any], name: str, where: str) -> str:
+    value = turn.get(name)
+    return "" if value is None else checked_text(value, f"{where}.{name}")
 
 
 def _role(speaker: str, where: str) -> str:

@@ -13,15 +13,13 @@ from typing import Any
 from lorafw.types import Example
 
 _HASH_BITS = 64
-_CANONICAL = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), default=dataclasses.asdict
-).encode
 
 
 def content_hash(example: Example) -> int:
     """A number below 2**64 that depends on nothing but the example's kind and content.
 
-    A field that holds its default is left out, so that fields added later move no row.
+    A field that holds its default is left out, so that fields added later move no row; in a
+    message, one that is empty by default.
     """
     said = {
         name: value
@@ -30,6 +28,20 @@ def content_hash(example: Example) -> int:
     }
     digest = hashlib.sha256(_CANONICAL([type(example).__name__, said]).encode()).digest()
     return int.from_bytes(digest[: _HASH_BITS // 8], "big")
+
+
+def _within(value: Any) -> dict[str, Any]:
+    """The fields of a message or of what is in it; raises TypeError where it has none."""
+    held = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    # `train` is None by default and was always written.
+    return {
+        field.name: found
+        for field, found in held
+        if field.default is None or found != field.default
+    }
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_within).encode
 
 
 @cache

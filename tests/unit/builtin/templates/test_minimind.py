@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from lorafw.builtin.chat import Chat
 from lorafw.builtin.templates.minimind import MiniMind2026, MiniMind202502, MiniMind202504
+from lorafw.data.rendering.turns import template_turn
 from lorafw.errors import DataError
-from lorafw.types import ChatExample, Encoded, Message, PromptExample
+from lorafw.types import ChatExample, Encoded, Message, PromptExample, ToolCall
 
 LINE = "你是 MiniMind，是一个有用的人工智能助手。"
 TALK = ChatExample(
@@ -104,6 +106,26 @@ def test_2026_writes_what_its_tokenizer_writes(new_tokenizer: Any, system: str, 
     assert new_tokenizer.decode(asked.input_ids) == rendered(
         waiting, new_tokenizer, tools=functions, add_generation_prompt=True
     )
+
+
+@pytest.mark.parametrize("said", ["", "Let me see."])
+def test_2026_writes_calls_as_its_tokenizer_does(new_tokenizer: Any, said: str) -> None:
+    calls = (ToolCall("weather", '{"city": "城"}'), ToolCall("time"))
+    asks = Message("assistant", said, tool_calls=calls)
+    answers = (Message("tool", "20", name="weather"), Message("tool", "noon"))
+    example = ChatExample((Message("user", "q"), asks, *answers, Message("assistant", "b")), TOOLS)
+    row, own = (
+        encoded(MiniMind2026(), example, new_tokenizer),
+        Chat().encode(example, new_tokenizer),
+    )
+    assert own is not None
+    text = new_tokenizer.decode(row.input_ids)
+    assert text == new_tokenizer.decode(own.input_ids) + "\n"
+    assert text == new_tokenizer.apply_chat_template(
+        [template_turn(turn) for turn in example.messages], tokenize=False, tools=json.loads(TOOLS)
+    )
+    called = '<tool_call>\n{"name": "weather", "arguments": {"city": "城"}}\n</tool_call>\n'
+    assert trained(row, new_tokenizer).startswith(f"{said}\n{called}".lstrip() + "<tool_call>\n")
 
 
 def test_2026_asks_behind_an_empty_thought_or_trains_thoughts(new_tokenizer: Any) -> None:

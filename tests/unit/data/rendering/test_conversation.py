@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -96,6 +97,22 @@ def test_a_turn_that_is_written_otherwise_when_last_is_found_from_behind() -> No
     assert [piece.text for piece in found if piece.turn] == ["a", "b"]
     final = pieces(messages[:4], [1, 3], last_with_thought, MARKS)
     assert [piece.text for piece in final if piece.turn] == ["a", "(…) b"]
+
+
+def test_messages_that_are_written_as_one_are_skipped_together() -> None:
+    def together(messages: Sequence[Message], *, awaiting: bool) -> str:
+        text = last_with_thought(messages, awaiting=awaiting)
+        return re.sub(r"(?<=\[tool\] 1)<end>\n\[tool\] ", " and ", text)
+
+    turns = [*talk("q", "a"), Message("tool", "1"), Message("tool", "2"), Message("assistant", "b")]
+    found = pieces(turns, [1, 4], together, MARKS)
+    assert [piece.text for piece in found] == [
+        "[user] q<end>\n[assistant] ",
+        "a",
+        "\n[tool] 1 and 2<end>\n[assistant] ",
+        "(…) b",
+        "\n",
+    ]
 
 
 def test_a_text_that_does_not_begin_with_its_beginning_is_refused() -> None:

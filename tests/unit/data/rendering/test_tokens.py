@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from lorafw.data.rendering.tokens import continuation_ids, end_marks, mark_id, opening_ids, text_ids
 
+# Any text but that of special tokens, behind which SentencePiece writes a space.
+letters = st.characters(min_codepoint=10, max_codepoint=126, exclude_characters="<")
 
-@given(text=st.text(st.characters(min_codepoint=10, max_codepoint=126), min_size=1, max_size=40))
+
+@given(text=st.text(letters, min_size=1, max_size=40))
 def test_a_continuation_reads_as_if_written_in_one_go(tokenizer: Any, text: str) -> None:
     before = text_ids(tokenizer, "sold\n")
     whole = tokenizer.decode([*before, *continuation_ids(tokenizer, text)])

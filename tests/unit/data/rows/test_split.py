@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorafw.data.rows.split import content_hash, lowest, split_by_content
-from lorafw.types import ChatExample, Example, Message, PromptExample
+from lorafw.types import ChatExample, Example, Message, PromptExample, ToolCall
 
 FRACTION = 0.4
 UNLIMITED = 10**9
+HASH = 1696721382599476508
+"""Of a conversation, from before messages had calls."""
 examples = st.lists(st.builds(PromptExample, st.text(max_size=3), st.text(max_size=2)), max_size=40)
 # A row that is never held out, so that "something is left to train" moves no other row.
 ANCHOR = next(
@@ -96,3 +98,12 @@ def test_a_field_added_later_changes_the_hash_only_where_it_says_something() -> 
     assert content_hash(PromptExample2("q", "r")) == plain
     assert content_hash(PromptExample2("q", "r", later="x")) != plain
     assert content_hash(PromptExample("q", "r", input="x")) != plain
+
+
+def test_what_was_added_to_messages_moved_no_row() -> None:
+    turns = (Message("user", "ab"), Message("assistant", "c", True))
+    assert content_hash(ChatExample(turns)) == HASH
+    calls = [(), (ToolCall("f"),), (ToolCall("f", '{"a": 1}'),), (ToolCall("f", id="1"),)]
+    chats = [ChatExample((Message("assistant", "", None, each),)) for each in calls]
+    answers = [ChatExample((Message("tool", "", name=name),)) for name in ("", "f")]
+    assert len({content_hash(example) for example in (*chats, *answers)}) == 6

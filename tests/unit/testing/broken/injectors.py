@@ -54,7 +54,7 @@ class Prejudiced(Spoiling):
     breaks = ("a fresh adapter changes nothing",)
 
     def spoil(self, model: Any) -> None:
-        model.load_state({name: p.detach() + 0.1 for name, p in model.trainable().items()})
+        model.load_state({name: p.detach() + 0.01 for name, p in model.trainable().items()})
 
 
 class Thawing(Spoiling):
@@ -229,10 +229,47 @@ def _coarse(_layer: Any, _inputs: Any, output: Tensor) -> Tensor:
 class Boasting(Spoiling):
     """Exports another alpha than it computes with."""
 
-    breaks = ("every other injector takes the state", "plain peft loads the written adapter")
+    breaks = (
+        "an injector of its kind takes the state",
+        "every other injector takes the state",
+        "plain peft loads the written adapter",
+    )
 
     def spoil(self, model: Any) -> None:
         plain = model.state
         spec = replace(model.spec, alpha=model.spec.alpha * 2)
         model.state = lambda: AdapterState(spec, plain().tensors)
         model.spec = spec
+
+
+class Misjudging(Spoiling):
+    """Gives a learning rate to what is not trained."""
+
+    breaks = ("learning rate scales are of trainable parameters",)
+
+    def spoil(self, model: Any) -> None:
+        model.learning_rate_scales = lambda: {"lm_head.weight": 2.0}
+
+
+class Idle(Spoiling):
+    """Adds to the loss what no parameter can change."""
+
+    breaks = ("a penalty is an fp32 number with a gradient",)
+
+    def spoil(self, model: Any) -> None:
+        import torch
+
+        model.penalty = lambda: torch.tensor(1.0)
+
+
+class Absentminded(Spoiling):
+    """Has a state that checkpoints keep, and does not go on from it."""
+
+    breaks = ("another process goes on from values and training state",)
+
+    def spoil(self, model: Any) -> None:
+        import torch
+
+        statistics = torch.rand(3)
+        model.training_state = lambda: {"statistics": statistics}
+        model.load_training_state = lambda _tensors: None

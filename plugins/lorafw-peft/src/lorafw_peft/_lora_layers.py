@@ -1,0 +1,69 @@
+"""PEFT's LoRA layers: putting them into a model, and finding their parameters."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+
+from lorafw.errors import AdapterError
+from lorafw.models.names import stores_transposed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lorafw.types import AdapterSpec
+
+NAME = "default"
+"""PEFT's name for the one adapter; it is part of PEFT's parameter names only."""
+
+
+def inject_lora(module: nn.Module, spec: AdapterSpec) -> dict[str, Any]:
+    """Adapt in place; PEFT's layers by module name, in the order of the spec.
+
+    Raises:
+        AdapterError: PEFT adapted other modules than `spec` names.
+    """
+    inject_adapter_in_model(lora_config(module, spec), module, adapter_name=NAME)
+    layers = {name: m for name, m in module.named_modules() if isinstance(m, LoraLayer)}
+    if layers.keys() != set(spec.targets):
+        odd = ", ".join(sorted(layers.keys() ^ set(spec.targets))[:4])
+        raise AdapterError(f"PEFT and lorafw do not agree on these modules: {odd}.")
+    return {name: layers[name] for name in spec.targets}
+
+
+def lora_config(module: nn.Module, spec: AdapterSpec) -> LoraConfig:
+    """What PEFT must be told to make this adapter in this model."""
+    return LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        use_rslora=spec.use_rslora,
+        use_dora=spec.use_dora,
+        target_modules=list(spec.targets),
+        rank_pattern={_anchored(name): rank for name, rank in spec.rank_pattern.items()},
+        alpha_pattern={_anchored(name): alpha for name, alpha in spec.alpha_pattern.items()},
+        bias="none",
+        fan_in_fan_out=any(map(stores_transposed, module.modules())),
+        task_type="CAUSAL_LM",
+    )
+
+
+def factors_of(layer: Any, name: str = NAME) -> tuple[nn.Parameter, nn.Parameter]:
+    """A and B of one of a layer's adapters; of an embedding, PEFT keeps them elsewhere."""
+    if name in layer.lora_embedding_A:
+        return layer.lora_embedding_A[name], layer.lora_embedding_B[name]
+    return layer.lora_A[name].weight, layer.lora_B[name].weight
+
+
+def magnitude_of(layer: Any) -> nn.Parameter:
+    """DoRA's length of every output's weight row, [out]."""
+    found: nn.Parameter = layer.lora_magnitude_vector[NAME].weight
+    return found
+
+
+def _anchored(name: str) -> str:
+    """A key that PEFT, which takes keys for regular expressions, matches to one module only."""
+    return f"^{re.escape(name)}"

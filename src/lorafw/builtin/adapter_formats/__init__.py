@@ -1,0 +1,1 @@
+"""Adapter formats that core itself reads and writes."""
