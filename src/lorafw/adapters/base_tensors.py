@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+
+import torch
 
 from lorafw.errors import AdapterError
 from lorafw.models.dense import QUANTISED, dense_weight
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
+
+    from lorafw.types import AdapterState
 
 
 def merged_tensors(
@@ -29,15 +34,43 @@ def merged_tensors(
         yield name, merged[name]() if name in merged else stored(name).detach()
 
 
+def merged_numbers(
+    base_layers: Mapping[str, nn.Module], state: Callable[[], AdapterState]
+) -> dict[str, Callable[[], Tensor]]:
+    """For each quantised weight's base name, what forms W + scaling · B·A of the numbers it holds.
+
+    Args:
+        base_layers: the base's own layers, by module.
+        state: gives the adapter in the form in which it is exported; LoRA or DoRA.
+    """
+    held = {name: getattr(layer, "weight", None) for name, layer in base_layers.items()}
+    quantised = [name for name, weight in held.items() if type(weight).__name__ in QUANTISED]
+    if not quantised:
+        return {}
+    adapter = state()
+    return {f"{n}.weight": partial(_merged, base_layers[n], adapter, n) for n in quantised}
+
+
+@torch.no_grad()
+def _merged(layer: nn.Module, state: AdapterState, module: str) -> Tensor:
+    """Formed in fp32 and rounded once, to the dtype of the numbers."""
+    weight = dense_weight(layer)
+    down, up, *magnitude = (state.tensors[n].to(weight.device) for n in state.spec.names_of(module))
+    whole = torch.addmm(weight.float(), up, down, alpha=state.spec.scaling_of(module))
+    for length in magnitude:  # DoRA, arXiv:2402.09353, eq. 5
+        whole *= (length.flatten() / whole.norm(dim=1))[:, None]
+    return whole.to(weight.dtype)
+
+
 def refuse_quantised(module: nn.Module) -> None:
-    """Refuse to merge into weights of 8 or 4 bits, whose steps are coarser than most updates.
+    """Refuse what only LoRA and DoRA can: to be merged with a quantised base's numbers.
 
     Raises:
         AdapterError: the base is quantised.
     """
     if getattr(module, "is_quantized", False):
-        mend = "Merge it into the base as its files have it: without model.quantize."
-        raise AdapterError("no adapter can be merged into a quantised base.", mend=mend)
+        mend = "Merge it into the base as its files have it: --base-weights files."
+        raise AdapterError("this method cannot be merged into a quantised base.", mend=mend)
 
 
 def tensor_of(module: nn.Module, name: str) -> Tensor:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class ShardWriter:
-    """Writes tensors one at a time, and begins another file when the next would make one too large.
+    """Writes tensors one at a time, and begins another file when the next would make it too large.
 
-    Memory holds one tensor. Every file is read back and compared, tensor by tensor, before it counts as written.
+    Memory holds one tensor. Every file is read back and compared before it counts as written.
 
     Args:
         folder: an existing folder.

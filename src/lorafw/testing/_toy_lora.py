@@ -98,6 +98,10 @@ class ToyAdaptedModel(AdaptedModel):
         merged |= self._trained.merged()
         return merged_tensors(self._base_names, lambda name: stored(self._inside(name)), merged)
 
+    def base_tensor(self, name: str) -> Tensor:
+        """The live tensor of a base name."""
+        return tensor_of(self.bundle.module, self._inside(name))
+
     def _inside(self, name: str) -> str:
         owner, _, attribute = name.rpartition(".")
         return f"{owner}.base.{attribute}" if owner in self._layers else name

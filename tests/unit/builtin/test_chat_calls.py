@@ -22,7 +22,6 @@ from lorafw.types import (
     ChatExample,
     Encoded,
     Message,
-    PromptExample,
     Split,
     ToolCall,
 )
@@ -192,15 +191,6 @@ def test_templates_of_models_without_tools_refuse_calls(chat_tokenizer: Any, nam
     with pytest.raises(DataError, match="has no place for the assistant's tool calls") as caught:
         encoder.encode(example, chat_tokenizer)
     assert caught.value.mend
-
-
-@pytest.mark.parametrize("row", [conversation("", CALL, "20"), PromptExample("q", "a")])
-def test_many_rows_together_are_what_each_is_alone(chat_tokenizer: Any, row: Any) -> None:
-    encoder = Chat(template=PLAIN)
-    rows = [row, conversation("s", CALL, "20"), ChatExample((Message("user", "q"),))]
-    alone = [encoder.encode(each, chat_tokenizer) for each in rows]
-    assert list(encoder.encode_many(rows, chat_tokenizer)) == alone
-    assert alone[2] is None
 
 
 def test_a_preview_tells_calls_from_what_is_said(chat_tokenizer: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import nn
 
-from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
+from lorafw.adapters.base_tensors import merged_numbers, merged_tensors, tensor_of
 from lorafw.adapters.trained_parts import TrainedParts
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values
@@ -167,13 +167,10 @@ class CustomAdaptedModel(AdaptedModel):
                 layer.enabled = True
 
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
-        """The base's tensors under base names, update folded in, one at a time.
-
-        Raises:
-            AdapterError: the base is quantised.
-        """
-        refuse_quantised(self.bundle.module)
+        """The base's tensors under base names, update folded in, one at a time."""
         merged = {f"{name}.weight": layer.merged_weight for name, layer in self._layers.items()}
+        base_layers = {n: getattr(layer, "layer", layer) for n, layer in self._layers.items()}
+        merged |= merged_numbers(base_layers, self.state)
         merged |= self._trained.merged()
         return merged_tensors(self._base_names, partial(tensor_of, self.bundle.module), merged)
 

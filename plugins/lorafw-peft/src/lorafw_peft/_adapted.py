@@ -7,7 +7,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
+from lorafw.adapters.base_tensors import merged_numbers, merged_tensors, tensor_of
 from lorafw.adapters.trained_parts import TrainedParts
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values, fresh_values, named_generator
@@ -122,16 +122,13 @@ class PeftAdaptedModel(AdaptedModel):
             yield
 
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
-        """The base's tensors under base names, update folded in, one at a time.
-
-        Raises:
-            AdapterError: the base is quantised.
-        """
-        refuse_quantised(self.bundle.module)
+        """The base's tensors under base names, update folded in, one at a time."""
         weights: dict[str, Callable[[], Tensor]] = {
             f"{module}.weight": functools.partial(merged, layer, "weight")
             for module, layer in self._layers.items()
         }
+        base_layers = {name: layer.get_base_layer() for name, layer in self._layers.items()}
+        weights |= merged_numbers(base_layers, self.state)
         weights |= self._trained.merged()
         return merged_tensors(self._base_names, self._stored, weights)
 
@@ -140,8 +137,16 @@ class PeftAdaptedModel(AdaptedModel):
         rank, scaling = self.spec.rank_of(module), self.spec.scaling_of(module)
         return start_pair(self._start, layer, rank, scaling, generator)
 
+    def base_tensor(self, name: str) -> Tensor:
+        """The live tensor of a base name; PEFT keeps the base layer one level deeper."""
+        owner, _, attribute = name.rpartition(".")
+        layer = self._layers.get(owner)
+        part = self.bundle.module.get_submodule(owner) if layer is None else layer.get_base_layer()
+        tensor: Tensor = getattr(part, attribute)
+        return tensor
+
     def _stored(self, name: str) -> Tensor:
-        """PEFT keeps the base layer one level deeper than the base did."""
+        """The same; of a quantised layer the numbers it stands for."""
         owner, _, attribute = name.rpartition(".")
         inside = f"{owner}.base_layer.{attribute}" if owner in self._layers else name
         return tensor_of(self.bundle.module, inside)

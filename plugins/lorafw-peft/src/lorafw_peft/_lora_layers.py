@@ -24,14 +24,25 @@ def inject_lora(module: nn.Module, spec: AdapterSpec) -> dict[str, Any]:
     """Adapt in place; PEFT's layers by module name, in the order of the spec.
 
     Raises:
-        AdapterError: PEFT adapted other modules than `spec` names.
+        AdapterError: PEFT adapted other modules than `spec` names, or cannot adapt one.
     """
+    if spec.use_dora:
+        _refuse_8_bits_on_cpu(module, spec)
     inject_adapter_in_model(lora_config(module, spec), module, adapter_name=NAME)
     layers = {name: m for name, m in module.named_modules() if isinstance(m, LoraLayer)}
     if layers.keys() != set(spec.targets):
         odd = ", ".join(sorted(layers.keys() ^ set(spec.targets))[:4])
         raise AdapterError(f"PEFT and lorafw do not agree on these modules: {odd}.")
     return {name: layers[name] for name in spec.targets}
+
+
+def _refuse_8_bits_on_cpu(module: nn.Module, spec: AdapterSpec) -> None:
+    """PEFT 0.21 reads an 8-bit weight for DoRA in a way that loses its scale on the CPU."""
+    for name in spec.targets:
+        weight: Any = module.get_submodule(name).weight
+        if type(weight).__name__ == "Int8Params" and weight.device.type == "cpu":
+            mend = "Take model.quantize: nf4, or injector: custom."
+            raise AdapterError("PEFT cannot make DoRA on int8 weights on the CPU.", mend=mend)
 
 
 def lora_config(module: nn.Module, spec: AdapterSpec) -> LoraConfig:

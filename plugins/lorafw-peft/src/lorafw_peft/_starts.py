@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lorafw.errors import AdapterError
+from lorafw.models.dense import dense_weight
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,10 +46,8 @@ def base_weight(layer: Any) -> Tensor:
 
     An embedding counts as a linear from the vocabulary to the width.
     """
-    from peft.utils.integrations import dequantize_module_weight
-
     base = layer.get_base_layer()
-    weight: Tensor = dequantize_module_weight(base).detach().float()
+    weight = dense_weight(base).float()
     turned = getattr(layer, "fan_in_fan_out", False) or isinstance(base, torch.nn.Embedding)
     return weight.T if turned else weight
 

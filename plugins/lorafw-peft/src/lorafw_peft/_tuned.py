@@ -137,8 +137,16 @@ class TunedModel(AdaptedModel):
             for name, _ in layer.get_base_layer().named_parameters(recurse=False):
                 yield f"{module}.{name}", functools.partial(merged, layer, name)
 
+    def base_tensor(self, name: str) -> Tensor:
+        """The live tensor of a base name; PEFT keeps the base layer one level deeper."""
+        owner, _, attribute = name.rpartition(".")
+        layer = self._layers.get(owner)
+        part = self.bundle.module.get_submodule(owner) if layer is None else layer.get_base_layer()
+        tensor: Tensor = getattr(part, attribute)
+        return tensor
+
     def _stored(self, name: str) -> Tensor:
-        """PEFT keeps the base layer one level deeper than the base did."""
+        """The same; of a quantised layer the numbers it stands for."""
         owner, _, attribute = name.rpartition(".")
         inside = f"{owner}.base_layer.{attribute}" if owner in self._layers else name
         return tensor_of(self.bundle.module, inside)

@@ -72,17 +72,10 @@ class Conversation(Encoder, ABC):
 
     def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded | None:
         """The row as it is trained, or None when no turn of it is."""
-        return self._encoded(self._taught(example, tokenizer), tokenizer)
-
-    def encode_many(
-        self, examples: Sequence[Example], tokenizer: Tokenizer
-    ) -> Sequence[Encoded | None]:
-        """All are rendered, then all are tokenised.
-
-        In turns, each would throw what the other works with out of the processor's caches.
-        """
-        found = [self._taught(example, tokenizer) for example in examples]
-        return [self._encoded(each, tokenizer) for each in found]
+        chat = _until_last_answer(_chat(example))
+        found = self._stretches(chat, tokenizer) if chat.messages else []
+        taught = any(stretch.taught for stretch in found)
+        return self._row(found, tokenizer).encoded() if taught else None
 
     def prompt(self, example: Example, tokenizer: Tokenizer) -> Encoded:
         """Everything before the last trained turn of the assistant, what calls for it included.
@@ -102,15 +95,6 @@ class Conversation(Encoder, ABC):
         written = "".join(each.text or tokenizer.decode(each.ids) for each in answer.segments)
         before, _, behind = written.partition(_SAID)
         return before, behind
-
-    def _taught(self, example: Example, tokenizer: Tokenizer) -> Sequence[Stretch]:
-        """What is written up to the last answer; nothing where no turn of it is trained."""
-        chat = _until_last_answer(_chat(example))
-        found = self._stretches(chat, tokenizer) if chat.messages else []
-        return found if any(stretch.taught for stretch in found) else []
-
-    def _encoded(self, found: Sequence[Stretch], tokenizer: Tokenizer) -> Encoded | None:
-        return self._row(found, tokenizer).encoded() if found else None
 
     def _stretches(self, chat: ChatExample, tokenizer: Tokenizer) -> list[Stretch]:
         first = len(chat.messages) - 1 if self.train_on == "last" else 0
