@@ -240,6 +240,8 @@ class AdapterSpec:
         method: what PEFT calls the method; of any other than LORA the fields above say only which
             modules it concerns.
         options: of another method, what PEFT's config says of it (JSON values).
+        parameters: those of `targets` that are no modules but parameters holding all experts of a
+            layer, [experts, out, in] or [experts, in, out]; each expert has an update of its own.
     """
 
     rank: int
@@ -255,6 +257,7 @@ class AdapterSpec:
     token_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     method: str = "LORA"
     options: Mapping[str, Any] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
 
     def rank_of(self, module: str) -> int:
         """The rank of one module."""
@@ -284,7 +287,9 @@ class AdapterState:
 
     A canonical name is the base module's name and, behind it, `.lora_A.weight` ([r, in]),
     `.lora_B.weight` ([out, r]) or `.lora_magnitude_vector` ([out]); of an embedding
-    `.lora_embedding_A` ([r, vocabulary]) and `.lora_embedding_B` ([width, r]); of trained rows
+    `.lora_embedding_A` ([r, vocabulary]) and `.lora_embedding_B` ([width, r]); of a parameter that
+    holds experts the names a module has, A [experts * r, in] expert by expert, and B
+    [out, r * experts], where the experts' first columns come first; of trained rows
     `.token_adapter.trainable_tokens_delta` ([rows, width]: the rows themselves). Tensors of a
     module that is trained whole have the base's own names, those of other methods PEFT's.
     """

@@ -90,7 +90,12 @@ class LoRAOptions(LoRAInjector):
         Raises:
             AdapterError: see `select_targets`; or a pattern's key matches no adapted module.
         """
-        from lorafw.adapters.targets import embeddings_among, saved_modules, select_targets
+        from lorafw.adapters.targets import (
+            embeddings_among,
+            parameters_among,
+            saved_modules,
+            select_targets,
+        )
 
         module = bundle.module
         targets = select_targets(
@@ -99,6 +104,8 @@ class LoRAOptions(LoRAInjector):
             exclude=self.exclude_modules,
             layers=self.layers_to_transform,
         )
+        parameters = parameters_among(module, targets)
+        self._check_experts(module, parameters)
         return AdapterSpec(
             rank=self.r,
             alpha=self.alpha,
@@ -111,7 +118,21 @@ class LoRAOptions(LoRAInjector):
             use_dora=self.use_dora,
             embeddings=embeddings_among(module, targets),
             token_rows=chosen_rows(bundle, self.trainable_tokens),
+            parameters=parameters,
         )
+
+    def _check_experts(self, module: nn.Module, parameters: Sequence[str]) -> None:
+        """What no injector can do, and PEFT could not read, where one tensor holds the experts."""
+        given = {"dropout": self.dropout > 0, "use_dora": self.use_dora}
+        if not parameters:
+            return
+        if option := next((name for name, on in given.items() if on), None):
+            fault = f"cannot be used on experts that are one tensor, {parameters[0]}."
+            raise AdapterError(fault, where=f"injector.{option}", mend="Leave one of them out.")
+        if getattr(module, "is_quantized", False):
+            fault = f"the base is quantised; {parameters[0]} cannot be adapted."
+            mend = "Leave the experts out, or load the base without model.quantize."
+            raise AdapterError(fault, where="injector.target_modules", mend=mend)
 
     def for_spec(self, spec: AdapterSpec) -> Self:
         """These options replaced by those that give `spec`, module for module.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from lorafw.errors import AdapterError
+from lorafw.models.experts import stacked_experts
 from lorafw.models.names import features, is_linear
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def select_targets(
 ) -> tuple[str, ...]:
     """The full names of the modules to adapt, in the order of the model's modules.
 
-    The head and embeddings are left out unless they are named: as an entry of a list, or literally
-    within a regular expression (`.*` does not name them, `.*(q_proj|lm_head)` names the head).
+    Behind them come parameters that hold all experts of a layer. The head, embeddings and those
+    parameters are left out unless they are named: as an entry of a list, or literally within a
+    regular expression (`.*` does not name them, `.*(q_proj|lm_head)` names the head). A list may
+    name the experts' module, such as `mlp.experts`, for all its parameters.
 
     Args:
         bundle: the base model; nothing in it is changed.
@@ -52,6 +55,7 @@ def select_targets(
     """
     refuse_adapted(bundle.module)
     parts = _adaptable(bundle.module, without=bundle.head_modules)
+    parts |= stacked_experts(bundle.module)
     if wanted == ALL_LINEAR:
         chosen = _listed(bundle.lora_targets, parts, bundle.module)
     elif wanted == SQUARE:
@@ -68,7 +72,14 @@ def select_targets(
 
 def embeddings_among(module: nn.Module, targets: Iterable[str]) -> tuple[str, ...]:
     """Those of some modules that are embeddings."""
-    return tuple(name for name in targets if isinstance(module.get_submodule(name), nn.Embedding))
+    parts = dict(module.named_modules())
+    return tuple(name for name in targets if isinstance(parts.get(name), nn.Embedding))
+
+
+def parameters_among(module: nn.Module, targets: Iterable[str]) -> tuple[str, ...]:
+    """Those of some targets that are parameters, holding all experts of a layer."""
+    stacked = stacked_experts(module)
+    return tuple(name for name in targets if name in stacked)
 
 
 def saved_modules(
@@ -135,12 +146,12 @@ def _adaptable(module: nn.Module, without: Iterable[str]) -> dict[str, nn.Module
 
 
 def _by_name_only(bundle: ModelBundle, parts: dict[str, nn.Module]) -> set[str]:
-    """Embeddings, and the linear that makes logits, if there is one."""
+    """Embeddings, the linear that makes logits, if there is one, and experts in one tensor."""
     getter = getattr(bundle.module, "get_output_embeddings", None)
     head = getter() if getter is not None else None
     weight = bundle.head_weight if head is None else head.weight
-    embeddings = {name for name, part in parts.items() if isinstance(part, nn.Embedding)}
-    return embeddings | {name for name, part in parts.items() if part.weight is weight}
+    linears = {name: part for name, part in parts.items() if is_linear(part)}
+    return (parts.keys() - linears.keys()) | {n for n, part in linears.items() if part.weight is weight}
 
 
 def _square(parts: dict[str, nn.Module]) -> set[str]:
@@ -193,7 +204,7 @@ def _within(chosen: set[str], layers: Collection[int] | None) -> set[str]:
 def _listed(entries: Sequence[str], parts: dict[str, nn.Module], module: nn.Module) -> set[str]:
     chosen: set[str] = set()
     for entry in entries:
-        found = {entry} & parts.keys() or {n for n in parts if has_suffix(n, entry)}
+        found = {entry} & parts.keys() or {n for n in parts if _names(entry, n, parts[n])}
         if not found:
             _refuse_other_kinds(entry, module)
             raise _nothing_matches(entry, parts)
@@ -201,6 +212,13 @@ def _listed(entries: Sequence[str], parts: dict[str, nn.Module], module: nn.Modu
     if not chosen:
         raise AdapterError("no module is named.", where=_KEY, mend=f"Try {ALL_LINEAR!r}.")
     return chosen
+
+
+def _names(entry: str, name: str, part: nn.Module) -> bool:
+    """Whether an entry is the end of a name, or of that of the module whose experts it names."""
+    named = has_suffix(name, entry)
+    holds_experts = not (is_linear(part) or isinstance(part, nn.Embedding))
+    return named or (holds_experts and has_suffix(name.rpartition(".")[0], entry))
 
 
 def _refuse_other_kinds(entry: str, module: nn.Module) -> None:

@@ -15,6 +15,7 @@ from lorafw.contracts._adapter_values import copy_values
 from lorafw.errors import AdapterError
 from lorafw.models.names import checkpoint_names, is_linear
 from lorafw_custom._embedding import LoRAEmbedding
+from lorafw_custom._experts import ExpertsUpdate, experts_update
 from lorafw_custom._linear import LoRALinear
 from lorafw_custom._over_layer import LoRAOverLayer
 from lorafw_custom._plain_form import parted, with_starts
@@ -22,7 +23,7 @@ from lorafw_custom._sharing import share_inputs
 from lorafw_custom._starts import start_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lorafw.types import AdapterSpec, AdapterState
     from lorafw_custom._starts import Start
 
-Adapted: TypeAlias = LoRALinear | LoRAOverLayer | LoRAEmbedding
+Adapted: TypeAlias = LoRALinear | LoRAOverLayer | LoRAEmbedding | ExpertsUpdate
 
 
 class CustomAdaptedModel(AdaptedModel):
@@ -58,12 +59,10 @@ class CustomAdaptedModel(AdaptedModel):
         self.bundle, self.spec = bundle, spec
         self._start, self._ratio = start, lora_plus_ratio
         self._base_names = checkpoint_names(bundle.module)
-        made = {
-            name: _adapted(bundle.module.get_submodule(name), name, spec) for name in spec.targets
-        }
+        made = {name: _made(bundle.module, name, spec) for name in spec.targets}
         bundle.module.requires_grad_(False)
         for name, layer in made.items():
-            bundle.module.set_submodule(name, layer)
+            _put(bundle.module, name, layer)
         self._layers = made
         self._trained = TrainedParts(bundle.module, spec)
         self._parameters = dict(_parameters(made, spec)) | self._trained.parameters
@@ -173,6 +172,31 @@ class CustomAdaptedModel(AdaptedModel):
         merged |= merged_numbers(base_layers, self.state)
         merged |= self._trained.merged()
         return merged_tensors(self._base_names, partial(tensor_of, self.bundle.module), merged)
+
+
+def _made(module: nn.Module, name: str, spec: AdapterSpec) -> Adapted:
+    if name in spec.parameters:
+        return experts_update(module, name, spec)
+    return _adapted(module.get_submodule(name), name, spec)
+
+
+def _put(module: nn.Module, name: str, layer: Adapted) -> None:
+    if isinstance(layer, ExpertsUpdate):
+        owner, _, key = name.rpartition(".")
+        layer.put_into(module.get_submodule(owner), key)
+    else:
+        module.set_submodule(name, layer)
+
+
+def _merged(
+    module: nn.Module, layers: Mapping[str, Adapted]
+) -> Iterator[tuple[str, Callable[[], Tensor]]]:
+    """By base name, what forms each adapted weight."""
+    for name, layer in layers.items():
+        if isinstance(layer, ExpertsUpdate):
+            yield name, partial(layer.merged_into, module.get_parameter(name))
+        else:
+            yield f"{name}.weight", layer.merged_weight
 
 
 def _adapted(part: Any, name: str, spec: AdapterSpec) -> Adapted:
