@@ -28,6 +28,8 @@ from lorafw.errors import CompositionError
 from lorafw.inference.provenance import provenance
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
+from lorafw.training.checkpoint import any_checkpoint
+from lorafw.training.fresh_start import start_from_rows
 from lorafw.types import Capability, Layout, Split
 
 _SAME_UPDATE = {
@@ -93,9 +95,16 @@ class Work:
             resume=resume,
             fingerprint=self._fingerprint(model),
         )
+        if not (resume and any_checkpoint(folder.checkpoints)):
+            self._start(job, running)
         names = [_plain_name(name) for name in parts.names["exporters"]]
         exporters = dict(zip(names, parts.exporters, strict=True))
         return RunSession(running, job, self._request(model), exporters, folder.path)
+
+    def _start(self, job: TrainJob, running: RunningTrainer) -> None:
+        if rows := min(job.model.start_rows, len(job.rows)):
+            self._notice(f"The adapter starts from what {rows} training rows show.")
+        start_from_rows(job, running)
 
     def _layout(self, bundle: ModelBundle) -> Layout:
         wish = self._parts.plan.layout

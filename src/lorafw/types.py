@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 IGNORE_INDEX = -100
 """Label of a position that is not trained (the value PyTorch and transformers use)."""
+ADDED_TOKENS = "lorafw_added_tokens"
+"""Key of a tokenizer's configuration that lists the tokens a user added to it."""
 
 
 class Split(StrEnum):
@@ -242,6 +244,7 @@ class AdapterSpec:
         options: of another method, what PEFT's config says of it (JSON values).
         parameters: those of `targets` that are no modules but parameters holding all experts of a
             layer, [experts, out, in] or [experts, in, out]; each expert has an update of its own.
+        biases: full names of modules whose bias is trained.
     """
 
     rank: int
@@ -258,6 +261,7 @@ class AdapterSpec:
     method: str = "LORA"
     options: Mapping[str, Any] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
+    biases: tuple[str, ...] = ()
 
     def rank_of(self, module: str) -> int:
         """The rank of one module."""
@@ -291,7 +295,8 @@ class AdapterState:
     holds experts the names a module has, A [experts * r, in] expert by expert, and B
     [out, r * experts], where the experts' first columns come first; of trained rows
     `.token_adapter.trainable_tokens_delta` ([rows, width]: the rows themselves). Tensors of a
-    module that is trained whole have the base's own names, those of other methods PEFT's.
+    module that is trained whole, and trained biases, have the base's own names, those of other
+    methods PEFT's.
     """
 
     spec: AdapterSpec

@@ -35,6 +35,16 @@ def test_good_rows(rows: Path) -> None:
     assert found.stdout == "ok: 2 rows to train on, 0 held out\n"
 
 
+def test_parts_of_different_kinds_are_a_fault(rows: Path) -> None:
+    texts = rows.with_name("texts.jsonl")
+    texts.write_text('{"text": "a"}\n')
+    parts = f"[{{use: jsonl, path: {rows}}}, {{use: jsonl, path: {texts}}}]"
+    whole = ["data", "validate", "--dataset", "mix", "-o", f"dataset.parts={parts}"]
+    found = CliRunner().invoke(main, whole, catch_exceptions=False)
+    assert found.exit_code == 1
+    assert "the parts produce PromptExample and TextExample" in found.stderr
+
+
 def test_every_bad_row_is_listed(rows: Path) -> None:
     bad = '{"prompt": "Who?"}\n{"prompt": 7, "response": "x"}\nnot JSON\n'
     rows.write_bytes((GOOD + bad + OTHER).encode() + b'{"prompt": "\xff", "response": "x"}\n')

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -84,6 +84,8 @@ def test_a_layer_is_that_of_peft_for_all_shapes(
 ) -> None:
     torch.manual_seed(0)
     wide, out = sizes
+    # A row of one or two numbers may all but vanish in the sum, and DoRA divides by its length.
+    assume(not dora or wide > 3)
     base = Conv1D(out, wide) if kind is Conv1D else nn.Linear(wide, out, bias=bias)
     for parameter in base.parameters():
         nn.init.normal_(parameter)

@@ -11,12 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lorafw.builtin.templates.glm import Glm as GlmEncoder
 from lorafw.contracts import ModelBundle, ModelRequest
 from lorafw.errors import ModelError
+from lorafw.models.added_tokens import added_ids
 from lorafw.testing.toy_injector import ToyInjector
 from lorafw.testing.toys import ToyEncoder, toy_rows, toy_tokenizer
 from lorafw.testing.values import as_if_trained, distance
-from lorafw.types import Capability, Layout, Task
+from lorafw.types import Capability, Layout, PromptExample, Task
 from lorafw_glm.model import Glm
 
 CPU = torch.device("cpu")
@@ -123,6 +125,22 @@ def test_the_default_encoder_follows_the_tokenizer(
     toy_tokenizer(chat=True).save_pretrained(tmp_path / "toy")
     elsewhere = glm(templated, tokenizer_path=str(tmp_path / "toy"))
     assert elsewhere.default_encoder(Task.CAUSAL_LM) == "chat"
+
+
+def test_added_tokens_are_read_where_no_other_special_token_is(
+    make_original: Callable[..., Path],
+) -> None:
+    tokens = ["<|call|>", "quux"]
+    builder = glm(make_original(), add_tokens=tokens)
+    tokenizer: Any = builder.tokenizer()
+    ids = added_ids(tokenizer, tokens)
+    found = GlmEncoder().encode(PromptExample("apples </s>", "left<|call|>12 quux"), tokenizer)
+    assert found is not None
+    assert set(ids) <= {label for label in found.labels if label >= 0}
+    assert list(found.input_ids).count(tokenizer.eos_token_id) == 1
+    assert tokenizer.decode(ids, skip_special_tokens=True).strip() == "quux"
+    bundle = builder.build(ModelRequest(Task.CAUSAL_LM, CPU), tokenizer)
+    assert bundle.token_rows == {"model.embed_tokens": ids, "lm_head": ids}
 
 
 def test_a_tokenizer_of_another_vocabulary_is_refused(make_original: Callable[..., Path]) -> None:

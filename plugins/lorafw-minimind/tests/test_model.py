@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -94,10 +95,38 @@ def test_folders_in_the_layout_of_transformers(
     (folder / "config.json").write_text(json.dumps(config))
     torch.save(third, folder / "pytorch_model.bin")
     assert torch.equal(logits_of(build(folder), ROW), wanted)
+    parts = {f"pytorch_model-{at}.bin": list(third)[at::2] for at in range(2)}
+    for name, keys in parts.items():
+        torch.save({key: third[key] for key in keys}, folder / name)
+    where = {key: name for name, keys in parts.items() for key in keys}
+    (folder / "pytorch_model.bin").unlink()
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
+    assert torch.equal(logits_of(build(folder), ROW), wanted)
     third.pop("lm_head.weight")
     save_file(third, folder / "model.safetensors")
     (folder / "pytorch_model.bin").write_bytes(b"")
     assert torch.equal(logits_of(build(folder), ROW), wanted)
+
+
+@pytest.mark.parametrize("generation", list(Generation))
+def test_the_score_of_a_single_expert(
+    generation: Generation, tiny_tensors: Tensors, file: Path
+) -> None:
+    """Two experts that are one: with both chosen, scores of half each make it whole.
+
+    With one chosen, the code of 2026 takes it whole and earlier code takes half of it.
+    """
+    tensors = tiny_tensors(generation, experts=True)
+    for name in tensors:
+        if name.endswith("gate.weight"):
+            tensors[name] = torch.zeros(2, tensors[name].shape[1])
+    tensors = {
+        name: tensors[name.replace("experts.1.", "experts.0.")]
+        for name in tensors
+        if not (".experts.2." in name or ".experts.3." in name)
+    }
+    one, both = (as_saved(tensors, file, **HEADS, num_experts_per_tok=n) for n in (1, 2))
+    assert torch.allclose(one, both, atol=1e-5) == (generation is Generation.MINIMIND3)
 
 
 def test_options_go_before_the_config(third: dict[str, Tensor], tmp_path: Path) -> None:
@@ -225,33 +254,42 @@ class Harmful:
         return (print, ("run by a pickle",))
 
 
+class Blocked:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, ("false",))
+
+
 def written(file: Path, kind: str, tensors: dict[str, Tensor]) -> None:
-    torch.save(tensors, file)
+    torch.save(CONTENTS.get(kind, dict)(tensors), file)
     whole = file.read_bytes()
-    if kind == "cut off":
-        file.write_bytes(whole[: len(whole) // 2])
-    elif kind == "cut short":
-        file.write_bytes(whole[:10])
-    elif kind == "empty":
-        file.write_bytes(b"")
-    elif kind == "code":
-        torch.save({**tensors, "x": Harmful()}, file)
-    elif kind == "plain pickle":
-        file.write_bytes(pickle.dumps(Harmful()))
-    elif kind == "list":
-        torch.save(list(tensors.values()), file)
-    elif kind == "training checkpoint":
-        torch.save({"model": tensors, "step": 3}, file)
-    elif kind == "LoRA":
-        torch.save({"layers.0.attention.wq.lora.A.weight": torch.ones(2, 32)}, file)
+    if kind in BYTES:
+        file.write_bytes(BYTES[kind](whole))
 
 
+CONTENTS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "code": lambda tensors: {**tensors, "x": Harmful()},
+    "blocked": lambda tensors: {**tensors, "x": Blocked()},
+    "numbered": lambda tensors: dict(enumerate(tensors.values())),
+    "list": lambda tensors: list(tensors.values()),
+    "training checkpoint": lambda tensors: {"model": tensors, "step": 3},
+    "LoRA": lambda _: {"layers.0.attention.wq.lora.A.weight": torch.ones(2, 32)},
+}
+BYTES: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda whole: whole[: len(whole) // 2],
+    "cut short": lambda whole: whole[:10],
+    "empty": lambda _: b"",
+    "plain pickle": lambda _: pickle.dumps(Harmful()),
+    "no pickle": lambda _: b"version https://git-lfs.github.com/spec/v1\nsize 12\n",
+}
 BROKEN = {
     "cut off": "cannot be read.*cut off; fetch it again",
     "cut short": "cannot be read|more than plain tensors",
     "empty": "cannot be read.*cut off; fetch it again",
     "code": "holds more than plain tensors.*could run code",
     "plain pickle": "holds more than plain tensors.*could run code",
+    "blocked": r"holds more than plain tensors: .*posix.*blocked\. lorafw opens no pickles",
+    "no pickle": r"holds more than plain tensors: not as torch\.save writes them",
+    "numbered": "0 in it is a Tensor",
     "list": "holds a list, not named tensors",
     "training checkpoint": "'model' in it is a dict.*Give the file of the weights alone",
     "LoRA": "is a LoRA file, not a model",
@@ -267,6 +305,7 @@ def test_a_file_of_something_else_is_one_error(
         build(file, **HEADS)
     assert str(file) in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert "weights_only" not in str(raised.value)
     assert "run by a pickle" not in capsys.readouterr().out
 
 

@@ -14,19 +14,19 @@ from lorafw_peft.injector import PeftInjector
 
 OTHER = {
     "use_rslora": True,
-    "target_modules": ["q_proj", "down_proj"],
+    "target_modules": ["embed_tokens", "q_proj", "down_proj"],
     "rank_pattern": {"layers.1.mlp.down_proj": 3},
     "alpha_pattern": {"q_proj": 5.0},
 }
 
 
 DORA = {"use_dora": True, "rank_pattern": {"q_proj": 2}}
-EMBEDDINGS = {"target_modules": ["embed_tokens", "q_proj"]}
+BY_ROWS = {"init": "lora_ga", "init_rows": 8}
 
 
 class TestPeftInjector(InjectorContract):
     @pytest.fixture(
-        params=[{}, OTHER, DORA, EMBEDDINGS], ids=["default", "patterns", "dora", "embeddings"]
+        params=[BY_ROWS, OTHER, DORA], ids=["start by rows", "patterns and embeddings", "dora"]
     )
     def injector(self, request: pytest.FixtureRequest) -> PeftInjector:
         options: dict[str, Any] = request.param
@@ -34,11 +34,11 @@ class TestPeftInjector(InjectorContract):
 
 
 class TestPeftInjectorOnTransposedWeights(InjectorContract):
-    """GPT-2's linears hold [in, out]."""
+    """GPT-2's linears hold [in, out], and have biases."""
 
     @pytest.fixture
     def injector(self) -> PeftInjector:
-        return PeftInjector(r=4)
+        return PeftInjector(r=4, bias="all")
 
     def bundle(self, dtype: str = "fp32") -> ModelBundle:
         return toy_gpt2_bundle(dtype)

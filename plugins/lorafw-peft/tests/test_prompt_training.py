@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lorafw.assembly.registry import Registry
@@ -19,7 +16,7 @@ from lorafw.testing.toy_training import started, train, training_plan
 from lorafw.types import Layout
 
 sys.path.insert(0, str(Path(__file__).parent))
-from prompt_worker import METHODS, fresh, trained
+from two_ranks import METHODS, fresh, trained
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -32,23 +29,6 @@ def method(request: pytest.FixtureRequest) -> str:
 def alone(method: str) -> Mapping[str, Tensor]:
     """Every global batch in one piece, padded, in one process."""
     return trained(method, budget=10_000)
-
-
-@pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tensor]:
-    output = tmp_path_factory.mktemp("ranks") / "trained.safetensors"
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    worker = str(Path(__file__).with_name("prompt_worker.py"))
-    done = subprocess.run(
-        [sys.executable, *launcher, worker, str(output)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    values: dict[str, Tensor] = load_file(output)
-    return values
 
 
 def assert_same(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -73,9 +53,9 @@ def test_segments_learn_what_padded_rows_do(method: str, alone: Mapping[str, Ten
 
 
 def test_two_ranks_learn_what_one_does(
-    method: str, alone: Mapping[str, Tensor], two_ranks: Mapping[str, Tensor]
+    method: str, alone: Mapping[str, Tensor], two_ranks: list[dict[str, Tensor]]
 ) -> None:
-    mine = {n.split("/", 1)[1]: t for n, t in two_ranks.items() if n.startswith(f"{method}/")}
+    mine = {n.split("/", 1)[1]: t for n, t in two_ranks[0].items() if n.startswith(f"{method}/")}
     assert_same(mine, alone)
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorafw.errors import AdapterError
 from lorafw.models import folder as folders
-from lorafw.models.headers import stored_tensors
+from lorafw.models.stored_weights import StoredWeights
 
 if TYPE_CHECKING:
     from lorafw.adapters.adapter_folder import AdapterFolder
 
 ROWS = 4096
 """Rows of a weight in memory at a time."""
-_FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
 class BaseNorms:
@@ -30,33 +28,18 @@ class BaseNorms:
     """
 
     def __init__(self, folder: Path) -> None:
-        files = folders.weight_files(folder)
-        self._stored = {file: stored_tensors([file]) for file in files}
+        self._weights = StoredWeights(folder)
 
     @property
     def parameters(self) -> int:
         """Numbers in the files; a tied weight is stored, and counted, once."""
-        return sum(s.numbers for stored in self._stored.values() for s in stored.values())
+        files = self._weights.tensors.values()
+        return sum(tensor.numbers for stored in files for tensor in stored.values())
 
     def norm(self, module: str) -> float | None:
-        """Frobenius norm of a module's weight; None if no float tensor goes by its name.
-
-        The files' names may lack the first parts of the module's, as GPT-2's lack `transformer.`.
-        """
-        parts = [*module.split("."), "weight"]
-        for name in (".".join(parts[start:]) for start in range(len(parts) - 1)):
-            if (file := self._places.get(name)) is not None:
-                return _norm(file, name)
-        return None
-
-    @cached_property
-    def _places(self) -> dict[str, Path]:
-        return {
-            name: file
-            for file, stored in self._stored.items()
-            for name, tensor in stored.items()
-            if tensor.dtype in _FLOATS
-        }
+        """Frobenius norm of a module's weight; None if no float tensor goes by its name."""
+        place = self._weights.place(module)
+        return None if place is None else _norm(*place)
 
 
 def _norm(file: Path, name: str) -> float:

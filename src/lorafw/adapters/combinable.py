@@ -103,7 +103,9 @@ def _shape(state: AdapterState, module: str) -> str:
 
 
 def _check_sides(first: Part, part: Part) -> None:
-    one, other = ((p.state.spec.trained, p.state.spec.token_rows) for p in (first, part))
+    one, other = (
+        (spec.trained, spec.token_rows, spec.biases) for spec in (first.state.spec, part.state.spec)
+    )
     names = [{n: p.state.tensors[n].shape for n in beside_factors(p.state)} for p in (first, part)]
     if one != other or names[0] != names[1]:
         fault = f"trains other modules or token rows beside its factors than {first.name}."

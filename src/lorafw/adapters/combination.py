@@ -153,5 +153,6 @@ def _spec(parts: Sequence[Part], ranks: Mapping[str, int]) -> AdapterSpec:
         trained=specs[0].trained,
         embeddings=tuple(name for name in ranks if name in embeddings),
         token_rows=specs[0].token_rows,
+        biases=specs[0].biases,
     )
     return with_patterns(spec, ranks, {module: float(rank) for module, rank in ranks.items()})

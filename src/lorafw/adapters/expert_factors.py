@@ -36,7 +36,8 @@ def merged_experts(
 
     Args:
         weight: as the base stores it, of `sizes`.
-        a, b: see `by_expert`.
+        a: see `by_expert`.
+        b: see `by_expert`.
         scaling: the factor of the update.
         sizes: of the weight.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ class FoldedAdapter:
         self._model, self._keeps = model, keep_base
         self._before: dict[str, Tensor] = {}
         self._off = ExitStack()
+        weakref.finalize(self, self._off.close)  # at exit too, while there still is a torch
         trained_whole: dict[str, Tensor] = {}
         for name, tensor in model.merged_state():
             if name in model.base_values():

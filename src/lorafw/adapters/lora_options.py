@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from pydantic import Field
 
+from lorafw.adapters.bias_choice import chosen_biases
 from lorafw.adapters.row_choice import Wanted, chosen_rows
 from lorafw.contracts.injector import LoRAInjector
 from lorafw.errors import AdapterError, ConfigError
@@ -66,6 +67,11 @@ class LoRAOptions(LoRAInjector):
         description="Tokens, or their ids, whose rows in embedding and head are trained and saved "
         "as well.",
     )
+    bias: Literal["none", "lora_only", "all"] | tuple[str, ...] = Field(
+        "none",
+        description="Biases of the base that are trained and saved as well: none, lora_only (of "
+        "adapted modules), all, or names or suffixes of modules.",
+    )
     lora_plus_ratio: float = Field(
         1.0,
         gt=0,
@@ -104,6 +110,7 @@ class LoRAOptions(LoRAInjector):
             exclude=self.exclude_modules,
             layers=self.layers_to_transform,
         )
+        trained = *bundle.head_modules, *saved_modules(bundle, self.modules_to_save, targets)
         parameters = parameters_among(module, targets)
         self._check_experts(module, parameters)
         return AdapterSpec(
@@ -114,11 +121,12 @@ class LoRAOptions(LoRAInjector):
             use_rslora=self.use_rslora,
             rank_pattern=_by_module(self.rank_pattern, module, targets, "rank_pattern"),
             alpha_pattern=_by_module(self.alpha_pattern, module, targets, "alpha_pattern"),
-            trained=(*bundle.head_modules, *saved_modules(bundle, self.modules_to_save, targets)),
+            trained=trained,
             use_dora=self.use_dora,
             embeddings=embeddings_among(module, targets),
             token_rows=chosen_rows(bundle, self.trainable_tokens),
             parameters=parameters,
+            biases=chosen_biases(bundle, self.bias, targets, trained),
         )
 
     def _check_experts(self, module: nn.Module, parameters: Sequence[str]) -> None:
@@ -149,6 +157,7 @@ class LoRAOptions(LoRAInjector):
             "layers_to_transform": None,
             "modules_to_save": spec.trained,
             "trainable_tokens": dict(spec.token_rows),
+            "bias": spec.biases or "none",
             "use_rslora": spec.use_rslora,
             "use_dora": spec.use_dora,
             "rank_pattern": dict(spec.rank_pattern),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lorafw.errors import AdapterError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -79,7 +81,13 @@ class LowRank:
 
 
 def factors_of(state: AdapterState, module: str) -> LowRank:
-    """B and A of one module as they are stored, in fp64."""
+    """B and A of one module as they are stored, in fp64.
+
+    Raises:
+        AdapterError: it holds all experts of a layer, which have an update each.
+    """
+    if module in state.spec.parameters:
+        raise AdapterError(f"{module} holds many experts with an update each; no tool reads those.")
     down, up = (state.tensors[name].double() for name in state.spec.pair_of(module))
     return LowRank(up, down)
 

@@ -28,7 +28,9 @@ def check_numbers(stored: Mapping[str, Tensor], path: Path) -> None:
     if not stored:
         raise AdapterError("holds no tensor.", where=str(path), mend=_AGAIN)
     for name, tensor in stored.items():
-        if not tensor.isfinite().all():
+        # As fp32, which they become: a number may be too large for it.
+        numbers = tensor.float() if tensor.is_floating_point() else tensor
+        if not numbers.isfinite().all():
             fault = f"{name} holds NaN or infinity."
             raise AdapterError(fault, where=str(path), mend="Use an earlier state of its training.")
 
@@ -36,10 +38,6 @@ def check_numbers(stored: Mapping[str, Tensor], path: Path) -> None:
 def check_contents(contents: Contents, config: PeftLoraConfig, path: Path) -> None:
     """Raise AdapterError for tensors that LoRA has no use for, and for modules that are lacking."""
     for name in contents.unknown:
-        if config.bias != "none" and name.endswith(".bias"):
-            fault = f"holds {name}: biases of the base were trained (bias: {config.bias})."
-            mend = "lorafw cannot apply them; merge the adapter into its base with PEFT."
-            raise AdapterError(fault, where=str(path), mend=mend)
         fault = f"holds {name}, which is no part of LoRA."
         raise AdapterError(fault, where=str(path), mend=f"Is {CONFIG_FILE} that of another one?")
     if config.saves_modules and not contents.modules[Part.WHOLE]:
@@ -78,6 +76,8 @@ def _check_factors(module: str, state: AdapterState, path: Path) -> None:
     rank = state.spec.rank_of(module)
     down, up, *magnitude = (state.tensors[name] for name in state.spec.names_of(module))
     shapes = f"{list(down.shape)} and {list(up.shape)}"
+    if (down.ndim, up.ndim) == (2, 2) and module in state.spec.parameters:
+        rank *= max(down.shape[0] // rank, 1)  # one for each expert; the base tells how many
     if (down.ndim, up.ndim) != (2, 2) or (down.shape[0], up.shape[1]) != (rank, rank):
         fault = f"{module} has A and B of shapes {shapes}, but {CONFIG_FILE} says rank {rank}."
         raise AdapterError(fault, where=str(path), mend=_AGAIN)

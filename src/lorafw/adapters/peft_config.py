@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lorafw.adapters.peft_biases import bias_kind
 from lorafw.adapters.peft_names import Contents, Part, natural_order
 from lorafw.adapters.peft_patterns import resolve_pattern, shortest_selection, written_pattern
 from lorafw.errors import AdapterError
@@ -21,13 +22,11 @@ _HARMLESS = {
     "auto_mapping",
     "base_model_name_or_path",
     "corda_config",
+    "ensure_weight_tying",
     "eva_config",
-    "exclude_modules",
     "fan_in_fan_out",
     "inference_mode",
     "init_lora_weights",
-    "layers_pattern",
-    "layers_to_transform",
     "loftq_config",
     "lora_ga_config",
     "megatron_core",
@@ -35,7 +34,6 @@ _HARMLESS = {
     "qalora_group_size",
     "revision",
     "runtime_config",
-    "target_modules",
     "task_type",
 }
 """Keys that say nothing of what a finished adapter computes; its tensors name its modules."""
@@ -46,6 +44,7 @@ TASK_TYPES = {Task.CAUSAL_LM: "CAUSAL_LM", Task.CLASSIFICATION: "SEQ_CLS"}
 """What PEFT calls the tasks."""
 
 Rows = list[Annotated[int, Field(ge=0)]]
+Names = str | list[str]
 
 
 class PeftLoraConfig(BaseModel):
@@ -55,16 +54,21 @@ class PeftLoraConfig(BaseModel):
 
     peft_type: str
     r: Annotated[int, Field(ge=1)]
-    lora_alpha: float
+    lora_alpha: Annotated[float, Field(gt=0)]
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     use_rslora: bool = False
     use_dora: bool = False
     bias: Literal["none", "all", "lora_only"] = "none"
     rank_pattern: dict[str, Annotated[int, Field(ge=1)]] | None = None
-    alpha_pattern: dict[str, float] | None = None
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] | None = None
     init_lora_weights: bool | str | None = True
     modules_to_save: list[str] | None = None
     trainable_token_indices: Rows | dict[str, Rows] | None = None
+    target_parameters: list[str] | None = None
+    target_modules: Names | None = None
+    exclude_modules: Names | None = None
+    layers_to_transform: int | list[int] | None = None
+    layers_pattern: Names | None = None
 
     @property
     def saves_modules(self) -> tuple[str, ...]:
@@ -173,11 +177,14 @@ def config_for(
 ) -> dict[str, Any]:
     """The config from which PEFT rebuilds exactly the modules, ranks and scalings of `spec`."""
     alphas = written_pattern(spec.alpha_pattern, spec.targets)
+    linears = [name for name in spec.targets if name not in spec.parameters]
+    experts = {"target_parameters": list(spec.parameters)} if spec.parameters else {}
     return {
+        **experts,
         "alpha_pattern": {name: _plain(alpha) for name, alpha in alphas.items()},
         "auto_mapping": None,
         "base_model_name_or_path": base_path,
-        "bias": "none",
+        "bias": bias_kind(spec),
         "fan_in_fan_out": fan_in_fan_out,
         "inference_mode": True,
         "init_lora_weights": True,
@@ -190,7 +197,7 @@ def config_for(
         "r": spec.rank,
         "rank_pattern": written_pattern(spec.rank_pattern, spec.targets),
         "revision": None,
-        "target_modules": shortest_selection(spec.targets, modules),
+        "target_modules": shortest_selection(linears, modules),
         "task_type": TASK_TYPES[task],
         "trainable_token_indices": {k: list(rows) for k, rows in spec.token_rows.items()} or None,
         "use_dora": spec.use_dora,

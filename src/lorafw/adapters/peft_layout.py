@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lorafw.adapters import peft_checks as checks
 from lorafw.adapters.digest import adapter_digest
+from lorafw.adapters.peft_biases import stored_biases, taken_biases
 from lorafw.adapters.peft_config import CONFIG_FILE, config_for, lora_config, spec_from
 from lorafw.adapters.peft_methods import method_files, method_state
 from lorafw.adapters.peft_names import PREFIX, Part, contents_of
+from lorafw.adapters.peft_parameters import read_from_wrappers, stored_as_wrappers
 from lorafw.adapters.peft_recipe import (
     DIGEST,
     RECIPE_FILE,
@@ -73,7 +76,9 @@ def write_adapter(
         ExportError: the tensors read back are not those written.
     """
     if state.spec.method == "LORA":
-        tensors = {PREFIX + name: tensor for name, tensor in state.tensors.items()}
+        named = stored_as_wrappers(state.tensors, state.spec.parameters)
+        named = stored_biases(named, state.spec)
+        tensors = {PREFIX + name: tensor for name, tensor in named.items()}
         config = config_for(
             state.spec,
             base_path=base_path,
@@ -127,8 +132,9 @@ def base_copies(folder: Path) -> dict[str, Tensor]:
 def _files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     path = _present(folder, CONFIG_FILE)
     config = read_object(path)
-    if not isinstance(config.get("peft_type"), str):
-        fault = "peft_type: Input should be a valid string."
+    method = config.get("peft_type")
+    if not isinstance(method, str) or method != method.upper():
+        fault = "peft_type: Input should be a valid string, a method's name such as LORA."
         raise AdapterError(fault, where=str(path), mend="Is this the config of an adapter?")
     return config, _load(_present(folder, TENSOR_FILE))
 
@@ -138,13 +144,21 @@ def _lora_state(
 ) -> AdapterState:
     path = folder / TENSOR_FILE
     config = lora_config(values, folder / CONFIG_FILE)
+    stored, parameters = read_from_wrappers(stored, config.target_parameters or (), path)
+    biases: dict[str, Tensor] = {}
+    if config.bias != "none":
+        stored, biases = taken_biases(stored, config.saves_modules)
     contents = contents_of(stored, config.saves_modules)
     checks.check_contents(contents, config, path)
-    spec = spec_from(config, contents, folder / CONFIG_FILE)
+    spec = replace(
+        spec_from(config, contents, folder / CONFIG_FILE),
+        parameters=parameters,
+        biases=tuple(name.removesuffix(".bias") for name in biases),
+    )
     checks.check_parts(spec, contents, path)
     names = [name for module in spec.targets for name in spec.names_of(module)]
     names += contents.names(Part.WHOLE, Part.ROWS)
-    state = AdapterState(spec, {name: stored[PREFIX + name] for name in names})
+    state = AdapterState(spec, {name: stored[PREFIX + name] for name in names} | biases)
     checks.check_shapes(state, path)
     return AdapterState(spec, _in_fp32(state.tensors))
 

@@ -5,11 +5,11 @@ Nothing here names a method, so that one PEFT adds tomorrow is carried as well.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from lorafw.adapters.peft_config import CONFIG_FILE, TASK_TYPES
 from lorafw.adapters.peft_names import (
+    COPY,
     PREFIX,
     PROMPT_PREFIX,
     natural_order,
@@ -17,7 +17,7 @@ from lorafw.adapters.peft_names import (
     saved_module,
     stored_name,
 )
-from lorafw.adapters.peft_patterns import chosen_modules, shortest_selection
+from lorafw.adapters.peft_patterns import shortest_selection, understood_choice
 from lorafw.errors import AdapterError
 from lorafw.types import AdapterSpec, AdapterState, Task
 
@@ -50,10 +50,13 @@ def method_state(
         folder: where it lies, for errors.
 
     Raises:
-        AdapterError: a value that every method shares has another type than PEFT gives it.
+        AdapterError: a value that every method shares has another type than PEFT gives it, or a
+            learned prompt is not as long as the config says.
     """
     prefix = _prefix(values)
-    tensors = {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
+    own = [name for name in stored if not name.endswith(COPY)]
+    tensors = {name.removeprefix(prefix): stored[name] for name in own}
+    _check_virtual_tokens(values, tensors, folder)
     saved = tuple(_list_of_names(values, "modules_to_save", folder))
     whole = {name: module for name in tensors if (module := saved_module(name, saved))}
     if saved and not whole:
@@ -94,6 +97,19 @@ def _prefix(config: Mapping[str, Any]) -> str:
     return PROMPT_PREFIX if config.get("num_virtual_tokens") is not None else PREFIX
 
 
+def _check_virtual_tokens(
+    values: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path
+) -> None:
+    """Models are built by the number in the config, so it had better be that of the rows."""
+    learned, told = tensors.get("prompt_embeddings"), values.get("num_virtual_tokens")
+    if learned is None or told is None:
+        return
+    parts = values.get("num_transformer_submodules") or 1
+    if learned.ndim != 2 or not isinstance(told, int) or len(learned) != told * parts:
+        fault = f"prompt_embeddings is {list(learned.shape)}, but {CONFIG_FILE} says {told} tokens."
+        raise AdapterError(fault, where=str(folder))
+
+
 def _list_of_names(values: Mapping[str, Any], key: str, folder: Path) -> list[str]:
     found = values.get(key) or []
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
@@ -109,9 +125,5 @@ def _targets(values: Mapping[str, Any], names: Iterable[str], folder: Path) -> t
     modules = {module for name in names for module in owners(name)}
     if not isinstance(values["target_modules"], str):
         _list_of_names(values, "target_modules", folder)
-    try:
-        found = chosen_modules(values, modules)
-    except (re.error, TypeError) as error:
-        fault = f"a choice of modules cannot be understood: {error}."
-        raise AdapterError(fault, where=str(folder / CONFIG_FILE)) from None
+    found = understood_choice(values, modules, folder / CONFIG_FILE)
     return tuple(sorted(found, key=natural_order))

@@ -23,7 +23,8 @@ _FACTORS = (
     ".lora_magnitude_vector",
 )
 _ROWS = ".token_adapter.trainable_tokens_delta"
-_COPY = ".base_layer.weight"
+COPY = ".base_layer.weight"
+"""How names end of the base's own weights, which PEFT saves beside adapted embeddings and heads."""
 _VOCABULARY = ("embed_tokens", "lm_head", "wte", "embed_in", "embed_out", "word_embeddings")
 """Modules that PEFT saves whole, unasked, once the vocabulary was resized."""
 
@@ -85,8 +86,8 @@ def _part_of(name: str, saved: Sequence[str]) -> tuple[Part | None, str]:
         return Part.ROWS, name.removesuffix(_ROWS)
     if module := saved_module(name, saved):
         return Part.WHOLE, module
-    if name.endswith(_COPY):
-        return Part.COPY, name.removesuffix(_COPY)
+    if name.endswith(COPY):
+        return Part.COPY, name.removesuffix(COPY)
     module, _, attribute = name.rpartition(".")
     whole = attribute == "weight" and module.rpartition(".")[2] in _VOCABULARY
     return (Part.WHOLE, module) if whole else (None, "")

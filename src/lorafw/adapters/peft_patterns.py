@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lorafw.errors import AdapterError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
 V = TypeVar("V", int, float)
 
@@ -71,6 +74,25 @@ def chosen_modules(config: Mapping[str, Any], modules: Iterable[str]) -> set[str
     saved = [rf"(^|.*\.){entry}($|\..*)" for entry in config.get("modules_to_save") or ()]
     kept = {name for name in chosen if not any(re.match(entry, name) for entry in saved)}
     return kept - _matching(config.get("exclude_modules") or (), names)
+
+
+def understood_choice(config: Mapping[str, Any], modules: Iterable[str], path: Path) -> set[str]:
+    """As `chosen_modules`.
+
+    Args:
+        config: the JSON object of an adapter's config, its values not checked.
+        modules: full names.
+        path: the config's file, for errors.
+
+    Raises:
+        AdapterError: a value is of another type than PEFT gives it, or no regular expression.
+    """
+    try:
+        return chosen_modules(config, modules)
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
+        fault = f"a choice of modules cannot be understood: {error}."
+        mend = "Fetch or export the adapter again."
+        raise AdapterError(fault, where=str(path), mend=mend) from None
 
 
 def _matching(wanted: str | Sequence[str], names: Sequence[str]) -> set[str]:

@@ -31,6 +31,7 @@ def require_plain_lora(state: AdapterState, kind: str) -> None:
         f"an embedding, {next(iter(spec.embeddings), '')}": spec.embeddings,
         f"the whole of {next(iter(spec.trained), '')}": spec.trained,
         f"rows of {next(iter(spec.token_rows), '')}": spec.token_rows,
+        f"the bias of {next(iter(spec.biases), '')}": spec.biases,
     }
     if found := [extra for extra, there in extras.items() if there]:
         fault = f"{kind} holds A and B of linears only, and this adapter has {found[0]}."

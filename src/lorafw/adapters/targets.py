@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from lorafw.adapters.target_faults import (
+    KEY,
+    holds_experts,
+    nothing_matches,
+    refuse_repeated,
+    refuse_trained_rows,
+)
 from lorafw.errors import AdapterError
 from lorafw.models.experts import stacked_experts
 from lorafw.models.names import features, is_linear
@@ -50,8 +56,8 @@ def select_targets(
 
     Raises:
         AdapterError: nothing matches (an entry of a list each), what matches is neither linear nor
-            an embedding, a tied weight or one with trained rows is asked for, or the model carries
-            an adapter already.
+            an embedding, a module at several places or one with trained rows is asked for, or the
+            model carries an adapter already.
     """
     refuse_adapted(bundle.module)
     parts = _adaptable(bundle.module, without=bundle.head_modules)
@@ -65,8 +71,8 @@ def select_targets(
     else:
         chosen = _listed(wanted, parts, bundle.module)
     chosen = _within(_without(chosen, exclude), layers)
-    _refuse_tied(chosen, bundle.module)
-    _refuse_trained_rows(chosen, bundle)
+    refuse_repeated(chosen, bundle.module)
+    refuse_trained_rows(chosen, bundle)
     return tuple(name for name in parts if name in chosen)
 
 
@@ -150,8 +156,8 @@ def _by_name_only(bundle: ModelBundle, parts: dict[str, nn.Module]) -> set[str]:
     getter = getattr(bundle.module, "get_output_embeddings", None)
     head = getter() if getter is not None else None
     weight = bundle.head_weight if head is None else head.weight
-    linears = {name: part for name, part in parts.items() if is_linear(part)}
-    return (parts.keys() - linears.keys()) | {n for n, part in linears.items() if part.weight is weight}
+    heads = {n for n, part in parts.items() if is_linear(part) and part.weight is weight}
+    return heads | {name for name, part in parts.items() if not is_linear(part)}
 
 
 def _square(parts: dict[str, nn.Module]) -> set[str]:
@@ -159,7 +165,7 @@ def _square(parts: dict[str, nn.Module]) -> set[str]:
     inside = {name: part for name, part in linears.items() if LAYER_NUMBER.search(name)}
     chosen = {name for name, part in inside.items() if len(set(features(part))) == 1}
     if not chosen:
-        raise _nothing_matches(SQUARE, linears)
+        raise nothing_matches(SQUARE, linears)
     return chosen
 
 
@@ -167,11 +173,11 @@ def _matching(pattern: str, parts: dict[str, nn.Module], by_name_only: set[str])
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise AdapterError(f"{pattern!r} is no regular expression: {error}.", where=_KEY) from None
+        raise AdapterError(f"{pattern!r} is no regular expression: {error}.", where=KEY) from None
     chosen = {name for name in parts if expression.fullmatch(name)}
     chosen -= {name for name in by_name_only if name.rpartition(".")[2] not in pattern}
     if not chosen:
-        raise _nothing_matches(pattern, parts, f" For modules of that name write [{pattern}].")
+        raise nothing_matches(pattern, parts, f" For modules of that name write [{pattern}].")
     return chosen
 
 
@@ -207,59 +213,26 @@ def _listed(entries: Sequence[str], parts: dict[str, nn.Module], module: nn.Modu
         found = {entry} & parts.keys() or {n for n in parts if _names(entry, n, parts[n])}
         if not found:
             _refuse_other_kinds(entry, module)
-            raise _nothing_matches(entry, parts)
+            raise nothing_matches(entry, parts)
         chosen |= found
     if not chosen:
-        raise AdapterError("no module is named.", where=_KEY, mend=f"Try {ALL_LINEAR!r}.")
+        raise AdapterError("no module is named.", where=KEY, mend=f"Try {ALL_LINEAR!r}.")
     return chosen
 
 
 def _names(entry: str, name: str, part: nn.Module) -> bool:
     """Whether an entry is the end of a name, or of that of the module whose experts it names."""
-    named = has_suffix(name, entry)
-    holds_experts = not (is_linear(part) or isinstance(part, nn.Embedding))
-    return named or (holds_experts and has_suffix(name.rpartition(".")[0], entry))
+    if has_suffix(name, entry):
+        return True
+    return holds_experts(part) and has_suffix(name.rpartition(".")[0], entry)
 
 
 def _refuse_other_kinds(entry: str, module: nn.Module) -> None:
     for name, found in module.named_modules():
         if name and has_suffix(name, entry):
             if is_linear(found) or isinstance(found, nn.Embedding):
-                raise AdapterError(f"{name} is trained whole; leave it out.", where=_KEY)
+                raise AdapterError(f"{name} is trained whole; leave it out.", where=KEY)
             kind = type(found).__name__
             raise AdapterError(
-                f"{name} is a {kind}; only linear layers and embeddings can be adapted.", where=_KEY
+                f"{name} is a {kind}; only linear layers and embeddings can be adapted.", where=KEY
             )
-
-
-def _nothing_matches(wanted: str, parts: dict[str, nn.Module], mend: str = "") -> AdapterError:
-    names = sorted(parts, key=lambda name: isinstance(parts[name], nn.Embedding))
-    known = list(dict.fromkeys([name.rpartition(".")[2] for name in names] + names))
-    near = difflib.get_close_matches(wanted, known, n=4, cutoff=0.5)
-    hint = f"Near misses: {', '.join(near)}." if near else f"There are: {', '.join(known[:12])}."
-    return AdapterError(f"no linear layer matches {wanted!r}.", where=_KEY, mend=hint + mend)
-
-
-def _refuse_tied(chosen: set[str], module: nn.Module) -> None:
-    """A weight that two modules share cannot take an update meant for one of them."""
-    users: dict[int, list[str]] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        users.setdefault(id(parameter), []).append(name)
-    for names in users.values():
-        tied = [n for n in names if n.endswith(".weight") and n.removesuffix(".weight") in chosen]
-        if tied and len(names) > 1:
-            raise AdapterError(
-                f"{' and '.join(names)} are one tied weight, which cannot be adapted.",
-                where=_KEY,
-                mend=f"Leave {tied[0].removesuffix('.weight')} out.",
-            )
-
-
-def _refuse_trained_rows(chosen: set[str], bundle: ModelBundle) -> None:
-    """Rows that are trained themselves, such as new tokens', cannot take an update as well."""
-    for name in sorted(chosen & bundle.token_rows.keys()):
-        fault = f"{name} has rows that are trained themselves."
-        raise AdapterError(fault, where=_KEY, mend=f"Leave {name} out.")
-
-
-_KEY = "injector.target_modules"

@@ -1,4 +1,4 @@
-"""What of a base is trained itself, beside the adapter: whole modules, and rows of embeddings."""
+"""What of a base is trained itself, beside the adapter: modules, rows of embeddings, biases."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lorafw.adapters.token_rows import TokenRows
+from lorafw.adapters.trained_biases import TrainedBiases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,32 +25,42 @@ class TrainedParts:
 
     Args:
         module: the base model, frozen, its adapter already in it; changed in place.
-        spec: `trained` names whole modules, `token_rows` rows of embeddings and heads.
+        spec: `trained` names whole modules, `token_rows` rows of embeddings and heads, `biases`
+            modules of whose tensors only the bias is trained.
 
     Attributes:
         parameters: the trainable parameters under canonical names.
 
     Raises:
-        AdapterError: see `TokenRows`.
+        AdapterError: see `TokenRows` and `TrainedBiases`.
     """
 
     def __init__(self, module: nn.Module, spec: AdapterSpec) -> None:
         self._modules = _TrainedModules(module, spec.trained)
         self._rows = TokenRows(module, spec)
-        self.parameters = {**self._modules.parameters, **self._rows.parameters}
+        self._biases = TrainedBiases(module, spec.biases)
+        self.parameters = {
+            **self._modules.parameters,
+            **self._rows.parameters,
+            **self._biases.parameters,
+        }
 
     def base_values(self) -> dict[str, Tensor]:
         """What the parameters were, by name; of modules in the base's dtype."""
-        return {**self._modules.base_values(), **self._rows.base_values()}
+        return {
+            **self._modules.base_values(),
+            **self._rows.base_values(),
+            **self._biases.base_values(),
+        }
 
     def merged(self) -> Mapping[str, Callable[[], Tensor]]:
         """For base names whose tensors are not simply the live ones, what forms them."""
-        return self._rows.merged()
+        return {**self._rows.merged(), **self._biases.merged()}
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """While open, the parts as they were stand in the model."""
-        with self._modules.disabled(), self._rows.disabled():
+        with self._modules.disabled(), self._rows.disabled(), self._biases.disabled():
             yield
 
 

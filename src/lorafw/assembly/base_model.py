@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lorafw.assembly.recognition import recognise
 from lorafw.contracts.adapter_format import AdapterBase
-from lorafw.errors import LorafwError
+from lorafw.errors import AdapterError, LorafwError
 from lorafw.models import folder as folders
 from lorafw.types import Task
 
@@ -65,18 +65,28 @@ def base_of(
     from lorafw.adapters.peft_layout import read_recipe
 
     recipe = dict(read_recipe(adapter)) if adapter.is_dir() else {}
-    config = folders.read_json(adapter / _CONFIG) if (adapter / _CONFIG).is_file() else {}
+    there = (adapter / _CONFIG).is_file()
+    config = folders.read_json(adapter / _CONFIG) if there else {}
     classifies = bool(recipe.get("labels")) or config.get("task_type") == "SEQ_CLS"
     task = Task.CLASSIFICATION if classifies else Task.CAUSAL_LM
     if base is not None:
         name, builder, _ = find_builder(registry, base, options)
         recipe["model"] = {"use": name, "path": base, **options}
         return AdapterBase(builder, base, recipe, task)
-    named = recipe.get("model", {}).get("path") or config.get("base_model_name_or_path")
-    return AdapterBase(_told(registry, recipe, named), named, recipe, task)
+    named = _noted(recipe, adapter) or (folders.base_of_adapter(adapter / _CONFIG) if there else "")
+    return AdapterBase(_told(registry, recipe, named), named or None, recipe, task)
 
 
-def _told(registry: Registry, recipe: Mapping[str, Any], path: str | None) -> ModelBuilder | None:
+def _noted(recipe: Mapping[str, Any], adapter: Path) -> str:
+    """Where a recipe says the base is; empty if it does not."""
+    section = recipe.get("model", {})
+    path = section.get("path") if isinstance(section, dict) else section
+    if not isinstance(section, dict) or not isinstance(path, str | None):
+        raise AdapterError("should be an object with a path.", where=f"{adapter}: model")
+    return path or ""
+
+
+def _told(registry: Registry, recipe: Mapping[str, Any], path: str) -> ModelBuilder | None:
     """The builder of the base an adapter names itself, if it is all there; nothing is fetched."""
     if path != folders.DEMO and not Path(path or "nowhere").expanduser().exists():
         return None

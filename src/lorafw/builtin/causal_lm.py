@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -59,5 +59,16 @@ class CausalLM(Objective):
         targets = labels.flatten().index_select(0, trained)
         weight = bundle.head_weight
         if weight is None:
-            return chunked_loss(rows, targets, bundle.logits, chunk_rows=self.chunk_rows)
+            return chunked_loss(rows, targets, _logits_of(bundle), chunk_rows=self.chunk_rows)
         return label_loss(rows, targets, weight, chunk_rows=self.chunk_rows)
+
+
+def _logits_of(bundle: ModelBundle) -> Callable[[Tensor], Tensor]:
+    """The head, for calls whose number differs from rank to rank."""
+    from lorafw.training.unhooked import unhooked
+
+    def logits(rows: Tensor) -> Tensor:
+        with unhooked(bundle.head):
+            return bundle.logits(rows)
+
+    return logits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ByteSize, Field
 
@@ -87,7 +87,8 @@ def _merged_before(request: ExportRequest) -> list[str]:
 
 def _native_tensors(request: ExportRequest) -> Iterator[tuple[str, Tensor]]:
     """The merged tensors under the family's published names; no adapted weight may be missing."""
-    missing = {f"{module}.weight" for module in request.model.spec.targets}
+    spec = request.model.spec
+    missing = {n if n in spec.parameters else f"{n}.weight" for n in spec.targets}
     for name, tensor in request.model.merged_state():
         missing.discard(name)
         yield from request.builder.native_state(name, tensor).items()
@@ -106,9 +107,18 @@ def _finite(name: str, tensor: Tensor) -> Tensor:
 
 def _config(request: ExportRequest, dtype: torch.dtype) -> dict[str, object]:
     """The family's config, with the dtype that the weights have now under either of its names."""
-    config = {**request.builder.native_config(), **_classes(request.model.bundle)}
+    bundle = request.model.bundle
+    config = {**request.builder.native_config(), **_classes(bundle), **_untied(bundle)}
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     return {**config, key: str(dtype).removeprefix("torch.")}
+
+
+def _untied(bundle: ModelBundle) -> dict[str, object]:
+    """That head and embedding are two weights, if the adapter is for one of them."""
+    module: Any = bundle.module
+    may_tie = getattr(module, "_tied_weights_keys", None)
+    tied = getattr(module, "all_tied_weights_keys", None)
+    return {"tie_word_embeddings": False} if may_tie and not tied else {}
 
 
 def _classes(bundle: ModelBundle) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from lorafw.contracts import Encoder
-from lorafw.data.rendering.tokens import text_ids
+from lorafw.data.rendering.tokens import literal_ids, text_ids
 from lorafw.errors import CompositionError
 from lorafw.types import IGNORE_INDEX, Encoded, Example, LabeledExample, Task, Tokenizer
 
@@ -19,7 +19,8 @@ class TextPair(Encoder):
     """One or two texts between the tokenizer's own special tokens, and the class of the row.
 
     Of texts that are too long together the longer gives way first; special tokens always stay.
-    What looks like a special token in a text is read as the plain text it is.
+    What looks like a special token in a text is read as the plain text it is; tokens of
+    `model.add_tokens` stay whole.
     """
 
     accepts: ClassVar[tuple[type[Example], ...]] = (LabeledExample,)
@@ -49,7 +50,7 @@ class TextPair(Encoder):
         labeled = _labeled(example)
         given = [labeled.text, *([] if labeled.text_pair is None else [labeled.text_pair])]
         frame = self._frame(tokenizer, len(given))
-        texts = [_plain_ids(tokenizer, text) for text in given]
+        texts = [literal_ids(tokenizer, text) for text in given]
         kept = shares([len(ids) for ids in texts], self.max_length - sum(map(len, frame)))
         ids = list(frame[0])
         for text, keep, behind in zip(texts, kept, frame[1:], strict=True):
@@ -84,7 +85,7 @@ def special_tokens(tokenizer: Tokenizer, texts: int) -> tuple[tuple[int, ...], .
     callable_tokenizer: Any = tokenizer
     row = callable_tokenizer(*[_PROBE] * texts, return_special_tokens_mask=True)
     ids, special = row["input_ids"], row["special_tokens_mask"]
-    length, at, frame = len(_plain_ids(tokenizer, _PROBE)), 0, []
+    length, at, frame = len(literal_ids(tokenizer, _PROBE)), 0, []
     for _ in range(texts):
         start = at
         while special[at]:
@@ -92,12 +93,6 @@ def special_tokens(tokenizer: Tokenizer, texts: int) -> tuple[tuple[int, ...], .
         frame.append(tuple(ids[start:at]))
         at += length
     return (*frame, tuple(ids[at:]))
-
-
-def _plain_ids(tokenizer: Any, text: str) -> list[int]:
-    """Ids of a text in which no special token is read."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-    return ids
 
 
 def _labeled(example: Example) -> LabeledExample:

@@ -67,8 +67,8 @@ def combine(
     factors = _weights(weights, len(paths))
     sources = [open_adapter(path) for path in paths]
     refuse_unlike(sources)
-    _tell_unknown_bases(sources)
     combined = _combined(sources, factors, way)
+    _tell_unknown_bases(sources)
     write_derived(out, combined.state, sources, {"verb": "combine", "weights": factors, **way})
     click.echo("\n".join(_lines(combined)))
     click.echo(f"Wrote {out}.")

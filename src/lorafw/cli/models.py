@@ -67,6 +67,7 @@ def _facts(report: ModelReport) -> Sequence[tuple[str, str]]:
         ("tokenizer", f"{tokenizer.kind}, {tokenizer.size:,} ids" if tokenizer else ""),
         ("special", _special(report)),
         ("added", _added(report)),
+        ("experts", _experts(report)),
         ("template", _template(report)),
         ("built by", f"model '{report.model}'" + _for(report)),
         ("encoded by", f"encoder '{report.encoder}'" if report.encoder else ""),
@@ -102,6 +103,13 @@ def _added(report: ModelReport) -> str:
     kinds = {True: "special, ", False: ""}, {True: "a new row", False: "a row to spare"}
     told = ((t.text, t.id, kinds[0][t.special] + kinds[1][t.new_row]) for t in report.added)
     return ", ".join(f"{text} {row} ({kind})" for text, row, kind in told)
+
+
+def _experts(report: ModelReport) -> str:
+    keys = dict.fromkeys(name.rpartition(".")[2] for name in report.experts)
+    layers = {name.rpartition(".")[0] for name in report.experts}
+    told = f"in one tensor each of {len(layers)} layers: {', '.join(keys)}"
+    return f"{told}; adapted if target_modules names them" if keys else ""
 
 
 def _ranks(report: ModelReport) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
@@ -76,6 +77,11 @@ class LazyGroup(click.Group):
         except LorafwError as error:
             click.echo("Error: " + " ".join(str(error).split("\n")), err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.filename is None or error.errno == errno.EPIPE:
+                raise
+            click.echo(f"Error: {error.filename}: {error.strerror}.", err=True)
+            ctx.exit(LorafwError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

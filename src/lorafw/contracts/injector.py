@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from lorafw.contracts.component import Component
 from lorafw.contracts.model import ModelBundle
 from lorafw.errors import AdapterError
-from lorafw.types import AdapterSpec, AdapterState, Capability
+from lorafw.types import AdapterSpec, AdapterState, Batch, Capability
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from lorafw.contracts.objective import Objective
 
 
 class AdaptedModel(ABC):
@@ -28,6 +30,9 @@ class AdaptedModel(ABC):
 
     wants_gradients: bool = False
     """Whether `before_step` reads gradients; needs an engine with `WHOLE_GRADIENTS`."""
+
+    start_rows: int = 0
+    """How many training rows a fresh adapter looks at before its first step; 0 for none."""
 
     @abstractmethod
     def trainable(self) -> Mapping[str, nn.Parameter]:
@@ -112,6 +117,21 @@ class AdaptedModel(ABC):
         base = self.base_values()
         factors = {name: p for name, p in self.trainable().items() if name not in base}
         self.load_state({**fresh_values(factors, seed), **base})
+
+    def start_from(self, batches: Sequence[Batch], objective: Objective) -> None:
+        """Let rows of data say where a fresh adapter starts, if `start_rows` asks for some.
+
+        A pure function of the rows and of the values `reset` gave. Called once, of a fresh adapter
+        only, while every parameter is whole: on one rank, whose live values and training state the
+        others are given.
+
+        Args:
+            batches: the rows, on the model's device.
+            objective: what the model will be trained for.
+
+        Raises:
+            AdapterError: there are too few rows, or too few of their tokens reach a module.
+        """
 
     def learning_rate_scales(self) -> Mapping[str, float]:
         """By which factor a parameter's learning rate differs from the plan's; 1 if not named."""

@@ -113,6 +113,11 @@ class ModelBundle(ABC):
         """
 
     @property
+    def head(self) -> nn.Module | None:
+        """The module behind `logits`, if it is one; its hooks are passed by in the loss."""
+        return None
+
+    @property
     def pad_id(self) -> int:
         """Token id that fills padded rows; masked, so any id serves."""
         pad = self.tokenizer.pad_token_id

@@ -35,6 +35,12 @@ def effects_of(state: AdapterState, model: nn.Module) -> Iterator[tuple[str, Eff
     if spec.method != "LORA":
         mend = "Load it by itself, with lorafw.load."
         raise AdapterError(f"{spec.method} cannot share a base with other adapters.", mend=mend)
+    if spec.parameters:
+        fault = f"{spec.parameters[0]} holds all experts of a layer; its update cannot be mixed."
+        raise AdapterError(fault, mend="Load the adapter by itself, with lorafw.load.")
+    if spec.biases:
+        fault = f"the bias of {spec.biases[0]} was trained, which cannot be mixed."
+        raise AdapterError(fault, mend="Load the adapter by itself, with lorafw.load.")
     for name in spec.targets:
         yield name, _LowRank(state, name, _module(model, name))
     for name in spec.trained:
@@ -59,7 +65,7 @@ class _LowRank:
         _check_fit(name, module, (up.shape[0], down.shape[1]), embeds=self._embeds)
         dtype = weight.dtype if weight.is_floating_point() else torch.float32
         self._down = (down.t().contiguous() if self._embeds else down).to(weight.device, dtype)
-        self._up = (up * state.spec.scaling_of(name)).to(weight.device, dtype)
+        self._up = (up * state.spec.scaling_of(name) * _times(module)).to(weight.device, dtype)
         self._lengths = _relative_lengths(state, name, module)
         self._bias = getattr(module, "bias", None)
 
@@ -74,6 +80,11 @@ class _LowRank:
     def _low(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         down = self._down.to(dtype)
         return F.embedding(x, down) if self._embeds else F.linear(x.to(dtype), down)
+
+
+def _times(module: Any) -> float:
+    """What a family's embedding multiplies its rows with, such as Gemma's; 1 for other modules."""
+    return float(getattr(module, "embed_scale", 1.0))
 
 
 def _check_fit(name: str, module: Any, wanted: tuple[int, int], *, embeds: bool) -> None:
@@ -135,9 +146,10 @@ def _row_effects(
     if not isinstance(module, nn.Embedding):
         yield name, _Columns(places, values)
         return
-    yield name, _Rows(places, values)
+    yield name, _Rows(places, values * _times(module))
     for other, part in model.named_modules():
-        if part is not module and getattr(part, "weight", None) is module.weight:
+        shares = part is not module and getattr(part, "weight", None) is module.weight
+        if shares and other not in state.spec.token_rows:
             yield other, _Columns(places, values)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from lorafw.errors import AdapterError, LorafwError, PluginError
+from lorafw.errors import AdapterError, ConfigError, LorafwError, PluginError
 from lorafw.inference.foreign import foreign_state
 from lorafw.inference.provenance import check_tokenizer
 from lorafw.types import Capability
@@ -40,13 +40,12 @@ def apply_adapter(
         PluginError: no injector is installed.
     """
     state = adapter_state(place, bundle, strict=strict)
-    injector = _injector(registry, place, state)
     try:
+        injector = _injector(registry, place, state)
         adapted = injector.inject(bundle)
         adapted.load_state(state.tensors)
-    except AdapterError as error:
-        mend = error.mend or "Is this the base it was trained on?"
-        raise AdapterError(error.what, where=str(place.adapter), mend=mend) from None
+    except (AdapterError, ConfigError) as error:
+        raise _of_this_adapter(error, place.adapter) from None
     bundle.module.eval()  # the adapter's dropout too
     if Capability.DISABLE in injector.capabilities:
         _check_effect(adapted, place.adapter)
@@ -101,9 +100,21 @@ def _injector(registry: Registry, place: Place, state: AdapterState) -> LoRAInje
     raise next((fault for fault in faults if isinstance(fault, AdapterError)), faults[0])
 
 
+def _of_this_adapter(error: LorafwError, folder: Path | None) -> AdapterError:
+    """What an injector says, told of the adapter's files and not of options nobody gave."""
+    mend = error.mend or "Is this the base it was trained on?"
+    if not isinstance(error, ConfigError):
+        return AdapterError(error.what, where=str(folder), mend=mend)
+    key = error.where.rpartition(".")[2]
+    return AdapterError(f"{key}: {error.what}", where=str(folder), mend=error.mend)
+
+
 def _check_effect(adapted: AdaptedModel, folder: Path | None) -> None:
     """Ask with a few tokens whether the adapter changes a single logit."""
     with_adapter = _probe(adapted)
+    if not with_adapter.isfinite().all():
+        fault = "makes logits that are NaN or infinite: its numbers are too large."
+        raise AdapterError(fault, where=str(folder), mend="Use an earlier state of its training.")
     with adapted.disabled():
         if _probe(adapted).equal(with_adapter):
             raise _does_nothing(folder, "the base alone gives the same logits")

@@ -26,8 +26,10 @@ def probabilities(bundle: ModelBundle, encoder: Encoder, texts: Texts) -> list[d
     """The probability of each class by its name, text by text.
 
     Raises:
-        UsageError: a text is empty.
+        UsageError: a text is empty, or one text is given where several are asked for.
     """
+    if isinstance(texts, str):
+        raise UsageError("texts must be a list of texts, not one text.", mend="Put it in a list.")
     rows = [_row(bundle, encoder, text) for text in texts]
     device = next(bundle.module.parameters()).device
     shortest_first = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))

@@ -115,12 +115,14 @@ def request_for(device: str | torch.device | None, place: Place) -> ModelRequest
 def _unnamed_classes(place: Place) -> tuple[str, ...]:
     """Names for the classes of an adapter that PEFT wrote, as transformers would make them up.
 
-    PEFT notes no names down; the head's narrowest tensor has as many rows as there are classes.
+    PEFT notes no names down; what is trained whole has the head among it, whose narrowest tensor
+    has as many rows as there are classes.
     """
     from lorafw.adapters.peft_layout import read_adapter
 
     if place.task is not Task.CLASSIFICATION or place.adapter is None:
         return ()
-    tensors = read_adapter(place.adapter).tensors
-    head = [len(t) for name, t in tensors.items() if "." in name and ".lora_" not in name]
+    state = read_adapter(place.adapter)
+    trained = tuple(f"{name}." for name in state.spec.trained)
+    head = [len(t) for name, t in state.tensors.items() if name.startswith(trained)]
     return tuple(f"LABEL_{index}" for index in range(min(head, default=0)))

@@ -116,7 +116,7 @@ def _adapter(folder: Path, recipe: Mapping[str, Any], base: str | Path | None) -
 
 def _base_by_peft(folder: Path, base: str | Path | None) -> dict[str, Any]:
     """The base of an adapter that lorafw did not write, as PEFT notes it down."""
-    path = base or folders.read_json(folder / ADAPTER).get("base_model_name_or_path")
+    path = base or folders.base_of_adapter(folder / ADAPTER)
     if not path:
         mend = "Say where it is: base=…"
         raise AdapterError("does not name its base model.", where=str(folder / ADAPTER), mend=mend)

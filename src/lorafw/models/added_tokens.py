@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lorafw.errors import ModelError
+from lorafw.types import ADDED_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,12 +44,14 @@ def extend(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
         special = is_special(token)
         added = AddedToken(token, special=special, normalized=False)
         words.add_tokens([added], special_tokens=special)
+    # Saved with it, so that what reads special tokens as plain text can tell these apart.
+    words.init_kwargs[ADDED_TOKENS] = [*words.init_kwargs.get(ADDED_TOKENS, ()), *tokens]
     _check_whole(words, tokens)
 
 
 def _check_whole(tokenizer: Any, tokens: Sequence[str]) -> None:
     for token, number in zip(tokens, added_ids(tokenizer, tokens), strict=True):
-        alone = tokenizer.encode(token, add_special_tokens=False)
+        alone = tokenizer.encode(token, add_special_tokens=False, split_special_tokens=False)
         if number not in alone or tokenizer.convert_ids_to_tokens(number) != token:
             fault = f"this tokenizer, a {type(tokenizer).__name__}, does not keep {token!r} whole."
             raise ModelError(fault, where=_OPTION, mend="Write it in another way.")

@@ -81,9 +81,24 @@ def read_json(file: Path) -> dict[str, Any]:
         raise ModelError(f"not valid JSON: {error.msg}.", where=where) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot be read: {_first_line(error)}", where=str(file)) from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"not valid JSON: {error}.", where=str(file)) from None
     if not isinstance(value, dict):
         raise ModelError("should hold a JSON object.", where=str(file))
     return value
+
+
+def base_of_adapter(file: Path) -> str:
+    """What an adapter's `adapter_config.json` names as its base; empty if nothing.
+
+    Raises:
+        ModelError: the file cannot be read, or what it names is no text.
+    """
+    named = read_json(file).get("base_model_name_or_path")
+    if named is not None and not isinstance(named, str):
+        where = f"{file}: base_model_name_or_path"
+        raise ModelError("should be a text.", where=where)
+    return named or ""
 
 
 def model_type(folder: Path) -> str:
@@ -94,7 +109,7 @@ def model_type(folder: Path) -> str:
     """
     file = folder / "config.json"
     if not (folder / "config.json").exists() and (folder / "adapter_config.json").exists():
-        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        base = base_of_adapter(folder / "adapter_config.json")
         mend = f"Give its base model: {base or 'its folder is not written down here'}."
         raise ModelError("this is an adapter, not a model.", where=str(folder), mend=mend)
     name = read_json(file).get("model_type")

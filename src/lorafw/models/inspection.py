@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lorafw.errors import LorafwError
 from lorafw.models import folder as folders
+from lorafw.models.experts import stacked_experts
 from lorafw.models.headers import stored_tensors
 from lorafw.models.report import AddedToken, ModelReport, TargetGroup, Vocabulary, Weights
 from lorafw.models.vocabulary import GrowingVocabulary
@@ -53,6 +54,7 @@ def inspect_model(name: str, builder: ModelBuilder, path: Path) -> ModelReport:
         trainable={rank: sum(group.trainable(rank) for group in targets) for rank in RANKS},
         segments=outline.segments if outline else None,
         added=asked.of(lambda: _added(builder, outline)) or (),
+        experts=tuple(stacked_experts(outline.module)) if outline else (),
         refused=tuple(asked.refused),
     )
 

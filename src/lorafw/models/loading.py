@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DtypeName: TypeAlias = Literal["auto", "fp32", "bf16"]
 """The dtype of a frozen base; `auto` is the one its files have."""
 
+_FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError)
+"""What transformers raises of files that hold something else than it expects."""
 _LONG = "sequence-length-is-longer-than-the-specified-maximum"
 
 
@@ -198,6 +200,7 @@ def preferred_attention(config: Any) -> str | None:
 @contextlib.contextmanager
 def explained(folder: Path, what: str) -> Iterator[None]:
     """Turn what transformers raises about a bad folder into one error for the user."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
@@ -206,7 +209,11 @@ def explained(folder: Path, what: str) -> Iterator[None]:
         mend = "A file is damaged or cut off; fetch it again."
         message = f"{what} cannot be read: {error}."
         raise ModelError(message, where=str(folder), mend=mend) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except StrictDataclassError as error:  # a config whose fields are wrong, alone or together
+        message = f"{what} cannot be loaded: {str(error.__cause__ or error).rstrip('.')}."
+        mend = "Is config.json as it was published?"
+        raise ModelError(message, where=str(folder), mend=mend) from error
+    except _FAULTS as error:
         fault = str(error).strip().partition("\n")[0][:300] or type(error).__name__
         own_code = "trust_remote_code" in str(error)
         mend = "If you trust the code it brings: trust_remote_code: true." if own_code else ""

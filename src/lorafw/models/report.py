@@ -85,6 +85,7 @@ class ModelReport:
         segments: whether rows would be laid end to end rather than padded.
         refused: why lorafw would refuse to build it, each reason a sentence; empty if it would not.
         added: what `add_tokens` would do.
+        experts: parameters that hold all experts of a layer, which LoRA adapts if they are named.
     """
 
     path: str
@@ -103,3 +104,4 @@ class ModelReport:
     segments: bool | None
     refused: tuple[str, ...]
     added: tuple[AddedToken, ...] = ()
+    experts: tuple[str, ...] = ()

@@ -77,13 +77,13 @@ class TransformersBundle(ModelBundle):
 
     def logits(self, rows: Tensor) -> Tensor:
         """The head with the family's scale and soft cap: [..., width] -> [..., vocab]."""
-        output: Tensor = self._head(rows)
+        output: Tensor = self.head(rows)
         return self._form(output)
 
     @property
     def head_weight(self) -> Tensor | None:
         """The head's weight [vocab, width] if it is one plain frozen linear, tied or not."""
-        head = self._head
+        head = self.head
         if type(head) is not nn.Linear or "bias" in dict(head.named_parameters()):
             return None
         weight: Tensor = head.weight
@@ -97,8 +97,8 @@ class TransformersBundle(ModelBundle):
         return pad if pad < len(module.get_input_embeddings().weight) else 0
 
     @property
-    def _head(self) -> Any:
-        # Asked each time: an injector may have put its own module there.
+    def head(self) -> Any:
+        """The module that makes logits, as it is now: an injector may have put its own there."""
         module: Any = self.module
         return module.get_output_embeddings()
 

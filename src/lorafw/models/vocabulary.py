@@ -29,6 +29,8 @@ class GrowingVocabulary(ModelBuilder):
         for index, token in enumerate(tokens):
             if not token.strip():
                 raise ValueError("a token must have a character that is no blank")
+            if any("\ud800" <= letter <= "\udfff" for letter in token):
+                raise ValueError(f"{token!r} is not valid Unicode")
             if token in tokens[:index]:
                 raise ValueError(f"{token!r} is there twice")
         return tokens

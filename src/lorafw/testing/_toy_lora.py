@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from lorafw.adapters.base_tensors import merged_tensors, tensor_of
 from lorafw.adapters.trained_parts import TrainedParts
+from lorafw.adapters.untying import untie
 from lorafw.contracts import AdaptedModel, ModelBundle
 from lorafw.models.names import checkpoint_names
 from lorafw.types import AdapterSpec, canonical_pair
@@ -50,6 +51,7 @@ class ToyAdaptedModel(AdaptedModel):
 
     def __init__(self, bundle: ModelBundle, spec: AdapterSpec) -> None:
         self.bundle, self.spec = bundle, spec
+        untie(bundle.module, spec)
         self._base_names = checkpoint_names(bundle.module)
         self._layers: dict[str, ToyLoRALinear] = {}
         for name in spec.targets:

@@ -74,6 +74,8 @@ def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> Any:
     with warnings.catch_warnings():
         # PEFT 0.21 asks transformers by a name that transformers 5 calls deprecated.
         warnings.simplefilter("ignore", FutureWarning)
+        # It applies patterns to target_parameters, yet says that they match no module.
+        warnings.filterwarnings("ignore", ".*did not match any targeted module", RuntimeWarning)
         return PeftModel.from_pretrained(module, str(folder)).eval()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lorafw.contracts import LoRAInjector, ModelBundle
 from lorafw.errors import AdapterError
 from lorafw.testing.adapter_exchange import AdapterExchange
+from lorafw.testing.adapter_start import AdapterStart
 from lorafw.testing.adapter_training import AdapterTraining
 from lorafw.testing.adapting import live_values, logits, off_by
 from lorafw.testing.promise import refused, skip_unless
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class InjectorContract(AdapterTraining, AdapterExchange, kind="injector"):
+class InjectorContract(AdapterTraining, AdapterStart, AdapterExchange, kind="injector"):
     """Promises of a `LoRAInjector`; the fixture is called `injector`.
 
     An injector whose options do not fit a toy Llama overrides `bundle`.
@@ -57,7 +58,7 @@ class InjectorContract(AdapterTraining, AdapterExchange, kind="injector"):
         assert sorted(parameters) == sorted(names), f"{sorted(parameters)} is not {sorted(names)}"
         for target in spec.targets:
             shapes = [tuple(parameters[name].shape) for name in spec.names_of(target)]
-            wanted = _shapes(spec, target, base.module.get_submodule(target))
+            wanted = _shapes(spec, target, base.module)
             assert shapes == wanted, f"{target} has tensors of {shapes}, not of {wanted}"
 
     def test_a_second_adapter_is_refused(self, injector: LoRAInjector) -> None:
@@ -143,13 +144,19 @@ def _trained_names(spec: AdapterSpec, base: ModelBundle) -> Iterator[str]:
     for name, _ in base.module.named_parameters(remove_duplicate=False):
         if name.startswith(inside):
             yield name
+    yield from (f"{module}.bias" for module in spec.biases)
     yield from map(token_rows_name, (*base.token_rows, *(spec.token_rows.keys() - base.token_rows)))
 
 
-def _shapes(spec: AdapterSpec, target: str, module: nn.Module) -> list[tuple[int, ...]]:
+def _shapes(spec: AdapterSpec, target: str, base: nn.Module) -> list[tuple[int, ...]]:
     """Of A, of B and, for DoRA, of the magnitude."""
+    from lorafw.models.experts import expert_sizes
     from lorafw.models.names import stores_transposed
 
+    if target in spec.parameters:
+        experts, wide, out, _ = expert_sizes(base, target)
+        return [(spec.rank_of(target) * experts, wide), (out, spec.rank_of(target) * experts)]
+    module = base.get_submodule(target)
     rank, (first, second) = spec.rank_of(target), module.get_parameter("weight").shape
     turned = stores_transposed(module) or target in spec.embeddings
     out, wide = (second, first) if turned else (first, second)

@@ -112,6 +112,11 @@ def newest_checkpoint(folder: Path | None) -> Path | None:
     return found[-1] if found else None
 
 
+def any_checkpoint(folder: Path) -> bool:
+    """Whether a run whose stages keep their checkpoints in this folder has got as far as one."""
+    return any(newest_checkpoint(stage) for stage in folder.glob("*"))
+
+
 def _write(
     folder: Path, state: TrainingState, method: Mapping[str, Tensor], about: Mapping[str, Any]
 ) -> None:

@@ -77,7 +77,7 @@ class Loop:
         began = time.perf_counter()
         seed_step(self._job.seed, step, self._world.rank)
         micro = self._batches.step(step, self._world.rank, self._world.world_size)
-        batches = list(_collated(self._job, self._job.rows, micro, self._world.device))
+        batches = list(collated(self._job, self._job.rows, micro, self._world.device))
         totals = self._totals(batches, micro)
         if totals.stop:
             return False
@@ -208,14 +208,14 @@ def evaluate(job: TrainJob, engine: Engine) -> Mapping[str, float]:
     sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
     job.model.train(mode=False)
     with torch.no_grad():
-        for batch in _collated(job, job.eval_rows, parts, world.device):
+        for batch in collated(job, job.eval_rows, parts, world.device):
             sums += engine.forward(batch, None)
     job.model.train(mode=True)
     totals = engine.all_reduce_sum(sums).tolist()
     return job.objective.summarise(dict(zip(names, totals, strict=True)))
 
 
-def _collated(
+def collated(
     job: TrainJob, rows: Sequence[Encoded], parts: Iterable[MicroBatch], device: torch.device
 ) -> Iterator[Batch]:
     """Micro-batches as tensors; a filler has nothing to train."""

@@ -165,6 +165,7 @@ def test_a_folder_of_another_tool_has_an_empty_recipe(written: Path) -> None:
     [
         ({"peft_type": "IA3"}, "is not what was written with this file"),
         ({"peft_type": None}, "peft_type: Input should be a valid string"),
+        ({"peft_type": "lora"}, "a method's name such as LORA"),
         ({"r": 3}, r"a\.0\.q has A and B of shapes \[2, 4\] and \[6, 2\], but .* says rank 3"),
         ({"r": 0}, "r: Input should be greater than or equal to 1"),
         ({"r": "2"}, "r: Input should be a valid integer"),
@@ -179,6 +180,12 @@ def test_a_folder_of_another_tool_has_an_empty_recipe(written: Path) -> None:
         ({"init_lora_weights": "pissa_niter_4"}, "'pissa_niter_4' changed the base's weights"),
         ({"rank_pattern": {"(": 2}}, "a pattern is no regular expression"),
         ({"rank_pattern": {"q": 3}}, "says rank 3"),
+        ({"lora_alpha": -4}, "lora_alpha: Input should be greater than 0"),
+        ({"alpha_pattern": {"q": 0}}, r"alpha_pattern\.q: Input should be greater than 0"),
+        ({"target_modules": 3}, "target_modules.*: Input should be a valid string"),
+        ({"exclude_modules": [4]}, "exclude_modules.*: Input should be a valid string"),
+        ({"layers_to_transform": "abc"}, "layers_to_transform.*: Input should be a valid integer"),
+        ({"layers_pattern": {}}, "layers_pattern.*: Input should be a valid string"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(
@@ -201,6 +208,7 @@ NAME = "base_model.model.a.0.q.lora_A.weight"
         ({NAME: None}, f"lacks {NAME}"),
         ({NAME: torch.full((2, 4), float("nan"))}, f"{NAME} holds NaN or infinity"),
         ({NAME: torch.full((2, 4), float("inf"))}, f"{NAME} holds NaN or infinity"),
+        ({NAME: torch.full((2, 4), 1e300, dtype=torch.float64)}, f"{NAME} holds NaN or infinity"),
         ({NAME: torch.zeros(3, 4)}, "says rank 2"),
         ({NAME: torch.zeros(8)}, r"has A and B of shapes \[8\] and \[6, 2\]"),
         ({NAME: torch.zeros(2, 4, dtype=torch.int64)}, r"is torch\.int64 \[2, 4\], not numbers"),
@@ -261,13 +269,20 @@ def test_a_pickle_is_not_opened_but_how_to_convert_it_is_said(written: Path) -> 
         read_adapter(written)
 
 
-def test_biases_that_were_trained_are_an_error_and_absent_ones_are_not(written: Path) -> None:
+def test_biases_are_read_where_the_config_says_that_they_were_trained(written: Path) -> None:
     config = json.loads((written / CONFIG).read_text())
     (written / CONFIG).write_text(json.dumps({**config, "bias": "all"}))
     assert read_adapter(written).spec.rank == 2
-    bias = {"base_model.model.a.0.q.base_layer.bias": torch.ones(6)}
-    save_file({**load_file(written / TENSORS), **bias}, written / TENSORS)
-    with pytest.raises(AdapterError, match=r"biases of the base were trained \(bias: all\)"):
+    assert not read_adapter(written).spec.biases
+    prefix = "base_model.model."
+    biases = {f"{prefix}a.0.q.base_layer.bias": torch.ones(6), f"{prefix}norm.bias": torch.ones(2)}
+    save_file({**load_file(written / TENSORS), **biases}, written / TENSORS)
+    (written / "lorafw.json").unlink()  # it notes what was written before
+    state = read_adapter(written)
+    assert state.spec.biases == ("a.0.q", "norm")
+    assert state.tensors["a.0.q.bias"].equal(torch.ones(6))
+    (written / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(AdapterError, match=r"a\.0\.q\.base_layer\.bias, which is no part of LoRA"):
         read_adapter(written)
 
 

@@ -116,6 +116,22 @@ def test_a_config_that_does_not_fit(tomorrow: Path, change: dict[str, Any], faul
     assert str(tomorrow) in str(caught.value)
 
 
+@pytest.mark.parametrize("told", [4, -5, 10**12, "five"])
+def test_a_prompt_of_another_length_than_its_config_says(tmp_path: Path, told: object) -> None:
+    config = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": told}
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    save_file({"prompt_embeddings": torch.ones(5, 8)}, tmp_path / TENSORS)
+    with pytest.raises(AdapterError, match=rf"is \[5, 8\], but {CONFIG} says {told} tokens"):
+        read_adapter(tmp_path)
+
+
+def test_copies_of_the_bases_weights_are_left_out(tomorrow: Path) -> None:
+    before = read_adapter(tomorrow).tensors.keys()
+    copy = {"base_model.model.lm_head.base_layer.weight": torch.ones(3, 2)}
+    save_file({**load_file(tomorrow / TENSORS), **copy}, tomorrow / TENSORS)
+    assert read_adapter(tomorrow).tensors.keys() == before
+
+
 def test_numbers_that_are_none(tomorrow: Path) -> None:
     tensors = load_file(tomorrow / TENSORS)
     tensors["base_model.tomorrow_shared"][0] = float("nan")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,14 +59,12 @@ def test_the_head_is_left_out_unless_it_is_named(
     assert ("lm_head" in select_targets(bundle, wanted)) is with_head
 
 
-def test_a_tied_head_cannot_be_adapted(build_bundle: BuildBundle) -> None:
-    with pytest.raises(
-        AdapterError, match=r"lm_head\.weight are one tied weight.* Leave lm_head out"
-    ):
-        select_targets(build_bundle(tied=True), ["q_proj", "lm_head"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_head_is_adapted_if_it_is_named(build_bundle: BuildBundle, tied: bool) -> None:
+    assert select_targets(build_bundle(tied=tied), ["lm_head"]) == ("lm_head",)
 
 
-def test_an_untied_head_and_embeddings_are_adapted_if_they_are_named(bundle: ModelBundle) -> None:
+def test_head_and_embeddings_are_adapted_if_they_are_named(bundle: ModelBundle) -> None:
     named = ("model.embed_tokens", "lm_head")
     assert select_targets(bundle, ["lm_head", "embed_tokens"]) == named
     assert embeddings_among(bundle.module, named) == named[:1]
@@ -74,9 +72,11 @@ def test_an_untied_head_and_embeddings_are_adapted_if_they_are_named(bundle: Mod
     assert select_targets(bundle, r".*(embed_tokens|lm_head)") == named
 
 
-def test_a_tied_embedding_cannot_be_adapted(build_bundle: BuildBundle) -> None:
-    with pytest.raises(AdapterError, match=r"one tied weight.* Leave model\.embed_tokens out"):
-        select_targets(build_bundle(tied=True), ["embed_tokens"])
+def test_a_module_at_several_places_cannot_be_adapted(bundle: ModelBundle) -> None:
+    layers: Any = bundle.module.get_submodule("model.layers")
+    layers[1].mlp = layers[0].mlp
+    with pytest.raises(AdapterError, match=r"are one module.* Leave model\.layers\.0\.mlp"):
+        select_targets(bundle, ["up_proj"])
 
 
 def test_an_embedding_with_trained_rows_cannot_be_adapted(bundle: ModelBundle) -> None:

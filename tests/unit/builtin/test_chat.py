@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lorafw.builtin.chat import Chat
 from lorafw.errors import CompositionError, ConfigError, DataError
+from lorafw.testing.toys import toy_tokenizer
 from lorafw.types import IGNORE_INDEX, ChatExample, Encoded, Example, Message, PromptExample
 
 LONG = 10_000
@@ -248,6 +249,34 @@ def test_a_template_may_refuse_a_conversation(plain_tokenizer: Any) -> None:
     strict = "{{ raise_exception('roles must alternate') }}"
     with pytest.raises(DataError, match="refuses a conversation: roles must alternate"):
         Chat(template=strict).encode(chat("q", "a"), plain_tokenizer)
+
+
+USERS_AND_ANSWERS = (
+    "{% for m in messages %}{% if m.role in ('user', 'assistant') %}"
+    "{{ m.role }}: {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+@pytest.mark.parametrize("role", ["system", "tool", "ipython"])
+def test_a_message_that_a_template_passes_over_is_told(plain_tokenizer: Any, role: str) -> None:
+    known = chat("What is 3 + 4?", "Let me see.")
+    turns = (*known.messages, Message(role, "the sum is 7"), Message("assistant", "It is 7."))
+    with pytest.raises(DataError, match=f"leaves out message 3, of role '{role}'"):
+        Chat(template=USERS_AND_ANSWERS).encode(ChatExample(turns), plain_tokenizer)
+    assert encoded(known, plain_tokenizer, template=USERS_AND_ANSWERS).targets
+    quoting = USERS_AND_ANSWERS.replace("m.role in ('user', 'assistant')", "true").replace(
+        "m.content", "m.content | upper"
+    )
+    assert encoded(ChatExample(turns), plain_tokenizer, template=quoting).targets
+
+
+def test_a_tokenizer_that_reads_no_marks_cannot_follow_a_template() -> None:
+    """Else `</s>` at the end of a turn would be taught letter by letter, and never the token."""
+    tokenizer: Any = toy_tokenizer(chat=True)
+    tokenizer.split_special_tokens = tokenizer.backend_tokenizer.encode_special_tokens = True
+    with pytest.raises(ConfigError, match=r"special tokens in a text as plain text.*such as glm"):
+        Chat().encode(chat("cat", "mat"), tokenizer)
 
 
 def test_a_conversations_tools_are_the_templates_to_write(chat_tokenizer: Any) -> None:

@@ -117,6 +117,8 @@ def test_a_part_with_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
         ([{"use": "jsonl", "weight": 1}, {"use": "jsonl"}], "dataset.parts", "or none"),
         ([{"use": "jsonl", "weight": 0}], "dataset.parts", "a number above 0"),
         ([{"use": "jsonl", "weight": "2"}], "dataset.parts", "a number above 0"),
+        ([{"use": "jsonl", "weight": float("inf")}], "dataset.parts", "a number above 0"),
+        ([{"use": "jsonl", "weight": float("nan")}], "dataset.parts", "a number above 0"),
         ([{"use": "jsnl"}], "", "no dataset is called 'jsnl'. Did you mean 'jsonl'"),
         ([{"use": "jsonl"}], "dataset.parts.0.path", "is required"),
         ([{"use": "jsonl", "path": "x", "pth": "x"}], "dataset.parts.0.pth", "mean 'path'"),

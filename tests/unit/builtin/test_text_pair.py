@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lorafw.builtin.text_pair import TextPair, shares, special_tokens
 from lorafw.contracts import Encoder
 from lorafw.errors import CompositionError, ConfigError
+from lorafw.models.added_tokens import extend
 from lorafw.testing.toy_classifier import toy_pair_tokenizer
 from lorafw.testing.toys import WORDS, toy_tokenizer
 from lorafw.types import IGNORE_INDEX, Encoded, LabeledExample, Layout, PromptExample, Tokenizer
@@ -51,6 +52,15 @@ def test_shares_fill_the_room_and_cut_the_longer_first(lengths: list[int], room:
         longer = lengths.index(max(lengths))
         assert kept[longer] < lengths[longer]
         assert kept[1 - longer] in {lengths[1 - longer], room // 2}
+
+
+def test_tokens_that_the_user_added_are_read_in_a_text() -> None:
+    tokenizer: Any = toy_pair_tokenizer()
+    extend(tokenizer, ("<|note|>", "quux"))
+    row = TextPair().prompt(LabeledExample("cat <|note|> </s>", "quux", 0), tokenizer)
+    shown = tokenizer.convert_ids_to_tokens(row.input_ids)
+    assert {"<|note|>", "quux"} < set(shown)
+    assert shown.count("</s>") == tokenizer("a", "a")["input_ids"].count(tokenizer.eos_token_id)
 
 
 def test_no_special_token_is_read_in_a_text() -> None:

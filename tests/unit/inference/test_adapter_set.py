@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from transformers.models.gemma.modeling_gemma import GemmaTextScaledWordEmbedding
 
 import lorafw
 from lorafw.adapters.peft_layout import write_adapter
@@ -163,6 +164,34 @@ def test_adapters_of_embeddings() -> None:
     embedding: Any = by_hand.module.get_submodule(name)
     embedding.weight.data += 2.0 * (up @ down).t()
     assert distance(found, filled(by_hand).logits(ROWS, None)) < 1e-5
+
+
+def test_a_familys_factor_on_its_embedding_acts_on_what_adapters_make_of_it() -> None:
+    name = "model.embed_tokens"
+
+    def scaled() -> ModelBundle:
+        bundle = toy_bundle(tie_word_embeddings=False)
+        table = bundle.module.get_submodule(name)
+        embedding = GemmaTextScaledWordEmbedding(64, 32, padding_idx=3, embed_scale=3.0)
+        embedding.weight = table.weight
+        bundle.module.set_submodule(name, embedding)
+        return bundle
+
+    bundle, by_hand = scaled(), scaled()
+    low = adapter(bundle, 1, targets=(name,), embeddings=(name,))
+    rows = AdapterState(
+        AdapterSpec(1, 1.0, (), token_rows={name: (5, 9)}),
+        {token_rows_name(name): torch.ones(2, 32)},
+    )
+    mixed = filled(bundle, low=low, rows=rows).logits(ROWS[:2], ["low", "rows"])
+    weight: Any = by_hand.module.get_parameter(f"{name}.weight")
+    start = weight.data.clone()
+    down, up = (low.tensors[key] for key in low.spec.pair_of(name))
+    weight.data += 2.0 * (up @ down).t()
+    assert distance(mixed[:1], filled(by_hand).logits(ROWS[:1], None)) < 1e-5
+    weight.data.copy_(start)
+    weight.data[[5, 9]] = 1.0
+    assert distance(mixed[1:], filled(by_hand).logits(ROWS[1:2], None)) < 1e-5
 
 
 def test_removing_gives_the_base_back_without_hooks() -> None:

@@ -86,6 +86,31 @@ def test_a_module_that_was_lost_on_the_way(adapter: Path) -> None:
     refused(adapter, "holds nothing for model.layers.0.mlp.up_proj, which adapter_config.json says")
 
 
+def test_a_module_that_the_config_does_not_choose(adapter: Path, state: AdapterState) -> None:
+    edit(adapter / CONFIG, target_modules=[state.spec.targets[0]])
+    fault = f"holds factors for {state.spec.targets[1]}, which adapter_config.json does not choose"
+    refused(adapter, fault)
+
+
+def test_a_choice_of_modules_that_is_no_regular_expression(adapter: Path) -> None:
+    edit(adapter / CONFIG, target_modules="q_proj(")
+    refused(adapter, "a choice of modules cannot be understood: missing")
+
+
+def test_numbers_that_overflow(adapter: Path, state: AdapterState) -> None:
+    values = {name: tensor * 1e30 for name, tensor in state.tensors.items()}
+    refused(put(adapter, AdapterState(state.spec, values)), "logits that are NaN or infinite")
+
+
+def test_an_option_that_the_method_does_not_have_is_no_fault_of_usage(adapter: Path) -> None:
+    pytest.importorskip("lorafw_peft")
+    targets = tuple(f"model.layers.{layer}.self_attn.q_proj" for layer in (0, 1))
+    options = {"target_modules": ["q_proj"], "feedforward_modules": [], "frobnicate": 1}
+    spec = AdapterSpec(1, 1.0, targets, method="IA3", options=options)
+    values = {f"{target}.ia3_l": torch.full((32, 1), 2.0) for target in targets}
+    refused(put(adapter, AdapterState(spec, values)), "frobnicate: unknown option")
+
+
 def test_every_b_is_zero(adapter: Path, state: AdapterState) -> None:
     values = {n: t * 0 if "lora_B" in n else t for n, t in state.tensors.items()}
     refused(put(adapter, AdapterState(state.spec, values)), "has no effect: every B is zero")

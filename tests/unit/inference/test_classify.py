@@ -85,14 +85,24 @@ def test_an_adapter_brings_its_head_and_names(adapter: Path, classifier: Path) -
         assert one == pytest.approx(other, abs=1e-5)
 
 
-def test_an_adapter_of_peft_names_its_classes_by_number(classifier: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("LORA", {"r": 4, "init_lora_weights": False}),
+        ("LORA", {"init_lora_weights": False, "trainable_token_indices": [5, 9]}),
+        ("IA3", {"init_ia3_weights": False}),
+    ],
+)
+def test_an_adapter_of_peft_names_its_classes_by_number(
+    classifier: Path, tmp_path: Path, method: str, options: dict[str, Any]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        from peft import LoraConfig, get_peft_model
+        from peft import get_peft_config, get_peft_model
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         base = AutoModelForSequenceClassification.from_pretrained(classifier)
-        config = LoraConfig(task_type="SEQ_CLS", r=4, init_lora_weights=False)
+        config = get_peft_config({"peft_type": method, "task_type": "SEQ_CLS", **options})
         model: Any = get_peft_model(base, config).eval()
         torch.nn.init.normal_(model.base_model.model.classifier.weight)
         model.save_pretrained(tmp_path / "peft")
@@ -108,6 +118,8 @@ def test_what_cannot_be_asked_is_told(classifier: Path, tmp_path: Path) -> None:
     model = lorafw.load(classifier)
     with pytest.raises(UsageError, match="there is an empty text"):
         model.classify(["barn", ""])
+    with pytest.raises(UsageError, match="a list of texts, not one text"):
+        model.classify("barn")
     with pytest.raises(UsageError, match=r"puts texts into classes: ask with classify\(\)"):
         model.generate("barn")
     writer: LoadedModel = lorafw.load(toy_folder(tmp_path / "llama"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lorafw.builtin.auto import Auto
 from lorafw.contracts import ModelBundle, ModelRequest
 from lorafw.data.cache.tokenizer_identity import tokenizer_identity
+from lorafw.data.rendering.tokens import literal_ids, text_ids
 from lorafw.errors import ConfigError, ModelError
 from lorafw.models.added_tokens import added_ids, extend, make_room
 from lorafw.testing.toys import toy_folder, toy_llama, toy_tokenizer
@@ -63,6 +64,30 @@ def test_they_are_found_before_the_text_is_normalised() -> None:
     assert number not in tokenizer.encode("cat quux")
 
 
+@settings(max_examples=50, deadline=None)
+@given(before=st.text(max_size=20), after=st.text(max_size=20))
+def test_they_are_read_where_special_tokens_are_plain_text(before: str, after: str) -> None:
+    """As in texts to classify, and by ChatGLM's tokenizers: others of the sort stay unread."""
+    tokenizer = extended(*TOKENS)
+    text = f"{before}</s>{CALL}quux<s>{after}"
+    strict: Any = extended(*TOKENS)
+    strict.split_special_tokens = strict.backend_tokenizer.encode_special_tokens = True
+    for ids in (literal_ids(tokenizer, text), text_ids(strict, text)):
+        assert all(number in ids for number in added_ids(tokenizer, TOKENS))
+        assert not {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(ids)
+
+
+def test_a_saved_tokenizer_reads_them_in_plain_text_too(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = extended(*TOKENS)
+    tokenizer.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    text = f"the{CALL}quux</s>"
+    assert literal_ids(again, text) == literal_ids(tokenizer, text)
+    assert set(added_ids(tokenizer, TOKENS)) <= set(literal_ids(again, text))
+
+
 def test_a_saved_tokenizer_has_them(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -91,7 +116,13 @@ def test_a_tokenizer_that_takes_none_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "fault"), [(["a", "a"], "there twice"), ([" "], "no blank"), ([3], "string")]
+    ("tokens", "fault"),
+    [
+        (["a", "a"], "there twice"),
+        ([" "], "no blank"),
+        ([3], "string"),
+        (["\ud800"], "not valid Unicode"),
+    ],
 )
 def test_a_senseless_list_is_refused(tokens: list[Any], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):

@@ -110,6 +110,30 @@ def test_an_unknown_architecture_is_an_error(toy: Path) -> None:
         load_config(toy)
 
 
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"num_attention_heads": 5}, "not a multiple of the number of attention heads"),
+        ({"hidden_size": "32"}, "'hidden_size' expected int, got str"),
+    ],
+)
+def test_a_config_that_transformers_refuses_is_an_error(
+    toy: Path, fields: dict[str, Any], fault: str
+) -> None:
+    set_config(toy, **fields)
+    for load in (load_config, load_tokenizer):
+        with pytest.raises(ModelError, match=rf"{fault}.*Is config\.json as it was") as told:
+            load(toy)
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "tokenizer.json", "config.json"])
+def test_a_list_where_an_object_belongs_is_an_error(toy: Path, name: str) -> None:
+    (toy / name).write_text("[]")
+    with pytest.raises(ModelError, match=str(toy)):
+        load_tokenizer(toy)
+
+
 def test_code_in_the_folder_is_not_run_unasked(toy: Path) -> None:
     own = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
     set_config(toy, model_type="own", auto_map=own)

@@ -10,6 +10,7 @@ from torch import nn
 
 from lorafw.adapters.base_tensors import merged_numbers, merged_tensors, tensor_of
 from lorafw.adapters.trained_parts import TrainedParts
+from lorafw.adapters.untying import untie
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values
 from lorafw.errors import AdapterError
@@ -58,6 +59,7 @@ class CustomAdaptedModel(AdaptedModel):
     ) -> None:
         self.bundle, self.spec = bundle, spec
         self._start, self._ratio = start, lora_plus_ratio
+        untie(bundle.module, spec)
         self._base_names = checkpoint_names(bundle.module)
         made = {name: _made(bundle.module, name, spec) for name in spec.targets}
         bundle.module.requires_grad_(False)
@@ -167,7 +169,7 @@ class CustomAdaptedModel(AdaptedModel):
 
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
         """The base's tensors under base names, update folded in, one at a time."""
-        merged = {f"{name}.weight": layer.merged_weight for name, layer in self._layers.items()}
+        merged = dict(_merged(self.bundle.module, self._layers))
         base_layers = {n: getattr(layer, "layer", layer) for n, layer in self._layers.items()}
         merged |= merged_numbers(base_layers, self.state)
         merged |= self._trained.merged()

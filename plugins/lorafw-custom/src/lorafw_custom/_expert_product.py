@@ -54,7 +54,7 @@ class _ExpertProducts(torch.autograd.Function):
         a: Tensor | None,
         b: Tensor | None,
         scaling: float,
-        transposed: bool,  # noqa: FBT001 - autograd passes it on by place
+        transposed: bool,
     ) -> Tensor:
         kept = weight.to(x.dtype)
         maps = kept if transposed else kept.transpose(1, 2)
@@ -78,16 +78,18 @@ class _ExpertProducts(torch.autograd.Function):
         ends, scaling, transposed = ctx.rest
         kept = weight.to(x.dtype)
         maps = kept.transpose(1, 2) if transposed else kept
-        d_x = torch.empty_like(x)
-        for expert, rows in _spans(ends):
-            torch.mm(d_out[rows], maps[expert], out=d_x[rows])
+        d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        if d_x is not None:
+            for expert, rows in _spans(ends):
+                torch.mm(d_out[rows], maps[expert], out=d_x[rows])
         if a is None:
             return d_x, None, None, None, None, None, None
         down, up = _factors(a, b, scaling, x.dtype, len(ends))
         d_a, d_b = torch.zeros_like(down), torch.zeros_like(up)
         for expert, rows in _spans(ends):
             d_low = d_out[rows] @ up[expert]
-            d_x[rows].addmm_(d_low, down[expert])
+            if d_x is not None:
+                d_x[rows].addmm_(d_low, down[expert])
             torch.mm(d_low.t(), x[rows], out=d_a[expert])
             torch.mm(d_out[rows].t(), low[rows], out=d_b[expert])
         whole_b = d_b.to(b.dtype).mul_(scaling).permute(1, 2, 0).reshape(b.shape)

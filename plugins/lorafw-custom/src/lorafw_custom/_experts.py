@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -94,9 +93,7 @@ class LoRAExperts(nn.Module):
     act_fn: Any
     _apply_gate: Any
 
-    def forward(
-        self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """Send each row through its experts.
 
         Args:
@@ -121,7 +118,7 @@ class LoRAExperts(nn.Module):
     def _through(self, rows: Tensor, chosen: Tensor) -> Tensor:
         """Rows sorted by expert, and those experts' numbers, to what the experts make of them."""
         own: Any = self
-        ends = torch.bincount(chosen, minlength=len(own.down_proj)).cumsum(0).tolist()
+        ends = torch.bincount(chosen, minlength=_updates(self)[0].sizes.experts).cumsum(0).tolist()
         up = self._product("gate_up_proj" if own.has_gate else "up_proj", rows, chosen, ends)
         inner = self._apply_gate(up) if own.has_gate else self.act_fn(up)
         made = self._product("down_proj", inner, chosen, ends)
@@ -145,7 +142,11 @@ def _part_name(key: str) -> str:
     return f"lora_{key}"
 
 
-@lru_cache
+_KINDS: dict[type[nn.Module], type[nn.Module]] = {}
+
+
 def _with_updates(kind: type[nn.Module]) -> type[nn.Module]:
     """The class of such experts with `LoRAExperts` in front, as torch's parametrize does it."""
-    return type(f"LoRA{kind.__name__}", (LoRAExperts, kind), {})
+    if kind not in _KINDS:
+        _KINDS[kind] = type(f"LoRA{kind.__name__}", (LoRAExperts, kind), {})
+    return _KINDS[kind]

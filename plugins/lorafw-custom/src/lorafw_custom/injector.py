@@ -32,7 +32,7 @@ class CustomInjector(LoRAOptions):
             fault = f"{self.init} is no start for an embedding, {spec.embeddings[0]}."
             raise AdapterError(fault, where="injector.init", mend="Use kaiming or gaussian.")
         if spec.parameters and self.init != "kaiming":
-            fault = f"{self.init} is no start for experts that are one tensor, {spec.parameters[0]}."
+            fault = f"{self.init} is no start for experts in one tensor, {spec.parameters[0]}."
             raise AdapterError(fault, where="injector.init", mend="Use kaiming.")
         return CustomAdaptedModel(
             bundle, spec, start=self.init, lora_plus_ratio=self.lora_plus_ratio

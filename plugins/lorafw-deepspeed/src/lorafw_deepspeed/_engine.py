@@ -66,5 +66,8 @@ def _config(job: EngineJob, stage: int, persistence_threshold: int) -> dict[str,
             "reduce_bucket_size": max(trainable, 1),  # its buffer is allocated whole
             "allgather_bucket_size": max(trainable, 1),
             "stage3_param_persistence_threshold": persistence_threshold,
+            # Blocks of experts that DeepSpeed takes for leaves lose gradients where the block's own
+            # input wants none; here every rank sends something, or nothing, through all experts.
+            "leaf_module": {"classes": []},
         },
     }

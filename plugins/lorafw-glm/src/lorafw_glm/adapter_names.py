@@ -71,6 +71,9 @@ def to_original(state: AdapterState, rows: Rows) -> AdapterState:
     if rows_trained := list(state.spec.token_rows):
         fault = f"rows of {rows_trained[0]} are trained, which have no name in the original."
         raise AdapterError(fault, mend="Use exporter adapter.")
+    if state.spec.biases:
+        fault = f"the bias of {state.spec.biases[0]} is trained, which no reader looks for."
+        raise AdapterError(fault, mend="Use exporter adapter.")
     fused: dict[str, dict[str, Update]] = {}
     for module in state.spec.targets:
         original = original_module(module)

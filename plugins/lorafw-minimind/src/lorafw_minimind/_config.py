@@ -49,7 +49,9 @@ def transformers_config(form: Architecture, *, tied: bool, eos: int | None) -> M
         eos: the id that ends an answer.
     """
     fields: dict[str, Any] = {k: v for k, v in asdict(form).items() if k not in _OURS_ALONE}
-    normed = form.generation == "2026"
+    latest = form.generation == "2026"
+    # Earlier code leaves the score of a single expert as it is, whatever the config asks for.
+    fields["norm_topk_prob"] &= latest or form.num_experts_per_tok > 1
     return MiniMindConfig(
-        **fields, query_key_norm=normed, tie_word_embeddings=tied, eos_token_id=eos
+        **fields, query_key_norm=latest, tie_word_embeddings=tied, eos_token_id=eos
     )

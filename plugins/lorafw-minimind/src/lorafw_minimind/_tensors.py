@@ -47,7 +47,7 @@ def plain_tensors(file: Path, fault: type[LorafwError]) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise fault(f"holds a {type(content).__name__}, not named tensors.", where=str(file))
     for name, value in content.items():
-        if not isinstance(value, Tensor):
+        if not (isinstance(name, str) and isinstance(value, Tensor)):
             mend = "Is it a training checkpoint? Give the file of the weights alone."
             kind = type(value).__name__
             raise fault(f"{name!r} in it is a {kind}, not a tensor.", where=str(file), mend=mend)
@@ -80,7 +80,7 @@ def _unpickled(file: Path, fault: type[LorafwError]) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         mend = "lorafw opens no pickles that could run code; save a state dict of tensors."
-        what = f"holds more than plain tensors: {_refusal(error)}."
+        what = f"holds more than plain tensors: {_refusal(error).rstrip('.')}."
         raise fault(what, where=str(file), mend=mend) from None
     except Exception as error:  # noqa: BLE001 - what damaged bytes make torch raise has no bounds
         raise _damaged(file, fault, error) from None
@@ -88,9 +88,9 @@ def _unpickled(file: Path, fault: type[LorafwError]) -> Any:
 
 def _refusal(error: Exception) -> str:
     """What the loader would not take, out of its advice on how to take it nonetheless."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line.partition("WeightsUnpickler error: ")[2] for line in lines]
-    return next((line.partition(". ")[0] for line in told if line), lines[0]).rstrip(".")
+    lines = (line.rpartition("error: ")[2].strip() for line in str(error).splitlines())
+    found = (line for line in lines if "unsupported global" in line.lower())
+    return next((line.partition(". ")[0] for line in found), "not as torch.save writes them")
 
 
 def _damaged(file: Path, fault: type[LorafwError], error: Exception) -> LorafwError:

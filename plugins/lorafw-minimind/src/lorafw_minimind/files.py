@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lorafw_minimind.architecture import Architecture
 
 _PICKLES = ("pytorch_model.bin", "model.pth")
+_PARTS = "pytorch_model.bin.index.json"
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _VOCABULARY = 6400
 _EMBEDDINGS = (b"tok_embeddings.weight", b"model.embed_tokens.weight")
@@ -66,9 +67,13 @@ def locate(path: str) -> Files:
 
 
 def _weights(folder: Path) -> tuple[Path, ...]:
+    if any((folder / safe).exists() for safe in _SAFE):
+        return folders.weight_files(folder)
     for name in _PICKLES:
-        if (folder / name).exists() and not any((folder / safe).exists() for safe in _SAFE):
+        if (folder / name).exists():
             return (folder / name,)
+    if (folder / _PARTS).exists():
+        return folders.indexed_files(folder / _PARTS)
     return folders.weight_files(folder)
 
 

@@ -32,7 +32,9 @@ _SHARED = {
     "use_dora": ("use_dora",),
     "rank_pattern": ("rank_pattern",),
     "alpha_pattern": ("alpha_pattern",),
+    "bias": (),
     "init": (),
+    "init_rows": (),
     "lora_plus_ratio": (),
 }
 """Options of the injector, and what the config of a method may call them."""
@@ -61,16 +63,24 @@ def method_options(injector: PeftInjector) -> dict[str, Any]:
     kind = config_class(injector.method)
     fields = {field.name for field in dataclasses.fields(kind)}
     values = _validated(kind, injector.method_options, fields)
-    for option in sorted(_SHARED.keys() & injector.model_fields_set):
+    for option, given in sorted(_set_options(injector).items()):
         name = next((name for name in _SHARED[option] if name in fields), None)
-        given, default = getattr(injector, option), injector.__class__.model_fields[option]
-        if name is not None and name in values:
-            raise ConfigError(f"is the same as injector.{option}.", where=f"{_WHERE}.{name}")
-        if name is not None and given != {}:
-            values[name] = given
-        elif given != default.get_default(call_default_factory=True):
+        if name is None:
             raise _not_an_option(injector.method, option)
+        if name in values:
+            raise ConfigError(f"is the same as injector.{option}.", where=f"{_WHERE}.{name}")
+        values[name] = given
     return values
+
+
+def _set_options(injector: PeftInjector) -> dict[str, Any]:
+    """What differs from its default: a resolved config writes every default out."""
+    defaults = {
+        option: type(injector).model_fields[option].get_default(call_default_factory=True)
+        for option in _SHARED
+    }
+    values = {option: getattr(injector, option) for option in _SHARED}
+    return {option: given for option, given in values.items() if given != defaults[option]}
 
 
 def _not_an_option(method: str, option: str) -> ConfigError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from peft import LoraConfig, inject_adapter_in_model
@@ -10,6 +11,7 @@ from peft.tuners.lora import LoraLayer
 
 from lorafw.errors import AdapterError
 from lorafw.models.names import stores_transposed
+from lorafw_peft._experts import is_wrapper, parameter_name, refuse_partitioned
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,8 +30,15 @@ def inject_lora(module: nn.Module, spec: AdapterSpec) -> dict[str, Any]:
     """
     if spec.use_dora:
         _refuse_8_bits_on_cpu(module, spec)
-    inject_adapter_in_model(lora_config(module, spec), module, adapter_name=NAME)
-    layers = {name: m for name, m in module.named_modules() if isinstance(m, LoraLayer)}
+    with warnings.catch_warnings():
+        # PEFT 0.21 applies patterns to parameters, yet says that they match no module.
+        unfounded = ".*did not match any targeted module" if spec.parameters else "^$"
+        warnings.filterwarnings("ignore", unfounded, RuntimeWarning)
+        inject_adapter_in_model(lora_config(module, spec), module, adapter_name=NAME)
+    found = [(name, m) for name, m in module.named_modules() if isinstance(m, LoraLayer)]
+    layers = {parameter_name(n, m) if is_wrapper(m) else n: m for n, m in found}
+    for layer in filter(is_wrapper, layers.values()):
+        layer.register_forward_pre_hook(refuse_partitioned)
     if layers.keys() != set(spec.targets):
         odd = ", ".join(sorted(layers.keys() ^ set(spec.targets))[:4])
         raise AdapterError(f"PEFT and lorafw do not agree on these modules: {odd}.")
@@ -53,7 +62,8 @@ def lora_config(module: nn.Module, spec: AdapterSpec) -> LoraConfig:
         lora_dropout=spec.dropout,
         use_rslora=spec.use_rslora,
         use_dora=spec.use_dora,
-        target_modules=list(spec.targets),
+        target_modules=[name for name in spec.targets if name not in spec.parameters],
+        target_parameters=list(spec.parameters) or None,
         rank_pattern={_anchored(name): rank for name, rank in spec.rank_pattern.items()},
         alpha_pattern={_anchored(name): alpha for name, alpha in spec.alpha_pattern.items()},
         bias="none",

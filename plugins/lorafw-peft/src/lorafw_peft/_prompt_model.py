@@ -10,6 +10,7 @@ import torch
 
 from lorafw.adapters.targets import refuse_adapted, saved_modules
 from lorafw.adapters.trained_parts import TrainedParts
+from lorafw.adapters.untying import untie
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values
 from lorafw.errors import AdapterError
@@ -45,6 +46,7 @@ class PromptedModel(AdaptedModel):
 
     def __init__(self, bundle: ModelBundle, spec: AdapterSpec) -> None:
         _refuse(bundle, spec)
+        untie(bundle.module, spec)
         self.bundle = bundle
         self._tokens = VirtualTokens(bundle, spec)
         self.spec = replace(spec, options=config_options(self._tokens.config))

@@ -20,7 +20,7 @@ def start_pair(
     """A of shape [r, in] and B of shape [out, r], fp32 on the CPU, by one of PEFT's rules.
 
     Args:
-        start: any of `lorafw_peft.starts` but `kaiming`.
+        start: any of `lorafw_peft.starts` that follows from the seed and this weight.
         layer: PEFT's layer around a linear of the base.
         rank: r.
         scaling: the factor on B·A.
@@ -34,10 +34,15 @@ def start_pair(
         return _gaussian(weight, rank, generator)
     if start == "orthogonal":
         return _orthogonal(weight, rank, generator)
+    check_rank(start, rank, weight)
+    return _olora(weight, rank) if start == "olora" else _pissa(start, weight, rank, scaling)
+
+
+def check_rank(start: str, rank: int, weight: Tensor) -> None:
+    """Raise AdapterError where a start takes more singular vectors than a weight has."""
     if rank > min(weight.shape):
         fault = f"{start!r} needs a rank of at most {min(weight.shape)} here, not {rank}."
         raise AdapterError(fault, where="injector.r")
-    return _olora(weight, rank) if start == "olora" else _pissa(start, weight, rank, scaling)
 
 
 @torch.no_grad()
@@ -71,13 +76,17 @@ def _pissa(start: str, weight: Tensor, rank: int, scaling: float) -> tuple[Tenso
     if start == "pissa":
         left, values, right = torch.linalg.svd(weight, full_matrices=False)
     else:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)  # its random start decides next to nothing of the result
-            sweeps = int(start.rpartition("_")[2])
-            left, values, wide = torch.svd_lowrank(weight, rank, niter=sweeps)
-        right = wide.T
+        left, values, right = low_rank_svd(weight, rank, int(start.rpartition("_")[2]))
     roots = (values[:rank] / scaling).sqrt()
     return (roots[:, None] * right[:rank]).cpu(), (left[:, :rank] * roots).cpu()
+
+
+def low_rank_svd(matrix: Tensor, rank: int, sweeps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """About the largest triplets of [out, in]: [out, r], [r] and [r, in] (arXiv:0909.4061)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # its random start decides next to nothing of the result
+        left, values, wide = torch.svd_lowrank(matrix, rank, niter=sweeps)
+    return left, values, wide.T
 
 
 def _olora(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
 from lorafw.adapters.trained_parts import TrainedParts
+from lorafw.adapters.untying import untie
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values
 from lorafw.errors import AdapterError
@@ -22,6 +23,7 @@ from lorafw.types import AdapterState
 from lorafw_peft._configs import json_options, tuner_class
 from lorafw_peft._layers import merged, switched_off
 from lorafw_peft._saved_names import NAME, saved_tensors, trained_parameters
+from lorafw_peft.methods import ELSEWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +49,8 @@ class TunedModel(AdaptedModel):
 
     def __init__(self, bundle: ModelBundle, spec: AdapterSpec, config: Any) -> None:
         self.bundle, self.config = bundle, config
+        # PEFT keeps tied modules together where the method calls for it.
+        untie(bundle.module, replace(spec, targets=()) if spec.method in ELSEWHERE else spec)
         self._base_names = checkpoint_names(bundle.module)
         self._pristine = _twin(bundle.module), copy.deepcopy(config)
         self._tuner = _tune(bundle.module, config, seed=0)
@@ -54,7 +58,8 @@ class TunedModel(AdaptedModel):
         self._own = dict(trained_parameters(self._tuner))
         _refuse_outsiders(bundle.module, self._own)
         self._trained = TrainedParts(bundle.module, spec)
-        self.spec = replace(spec, targets=tuple(self._layers), options=json_options(config))
+        own = (name for name, layer in self._layers.items() if not _follows_another(layer))
+        self.spec = replace(spec, targets=tuple(own), options=json_options(config))
         self._parameters = self._own | self._trained.parameters
         self.train(mode=False)
 
@@ -203,6 +208,11 @@ def _in_dtype_of_base(layer: Any, _: Any, output: Any) -> Any:
 
 def _layers_of(module: nn.Module) -> dict[str, Any]:
     return {name: m for name, m in module.named_modules() if isinstance(m, BaseTunerLayer)}
+
+
+def _follows_another(layer: Any) -> bool:
+    """Whether PEFT gave a tied head a layer that reads the embedding's."""
+    return getattr(layer, "tied_adapter", None) is not None
 
 
 def _refuse_outsiders(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:

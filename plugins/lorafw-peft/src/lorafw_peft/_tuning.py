@@ -50,7 +50,11 @@ def tuned_model(bundle: ModelBundle, injector: PeftInjector) -> TunedModel:
 def _spec(bundle: ModelBundle, injector: PeftInjector) -> AdapterSpec:
     """Which modules the method concerns; its own numbers are in PEFT's config."""
     if injector.peft_type not in ELSEWHERE:
-        return dataclasses.replace(injector.spec(bundle), method=injector.peft_type)
+        spec = injector.spec(bundle)
+        if spec.parameters:
+            fault = f"experts that are one tensor take lora only, such as {spec.parameters[0]}."
+            raise AdapterError(fault, where="injector.method")
+        return dataclasses.replace(spec, method=injector.peft_type)
     anything = injector.model_copy(update={"target_modules": ALL_LINEAR})
     targets = _named(bundle.module, injector.target_modules)
     return dataclasses.replace(anything.spec(bundle), targets=targets, method=injector.peft_type)

@@ -11,7 +11,13 @@ from lorafw.errors import AdapterError, ConfigError
 from lorafw.types import Capability
 from lorafw_peft._prompt_methods import PROMPT_METHODS, finished_options, prompt_capabilities
 from lorafw_peft.methods import ALL_LINEAR, LORA, SET_BY_LORAFW, tuned_capabilities
-from lorafw_peft.starts import EMBEDDING_STARTS, KAIMING, check_start
+from lorafw_peft.starts import (
+    EMBEDDING_STARTS,
+    KAIMING,
+    check_start,
+    keeps_function,
+    moves_output,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -33,7 +39,12 @@ class PeftInjector(LoRAOptions):
     init: str = Field(
         KAIMING,
         description="Where LoRA's A and B start: kaiming, gaussian (B zero), orthogonal, pissa "
-        "(arXiv:2404.02948), pissa_niter_N (faster), olora (arXiv:2406.01775).",
+        "(arXiv:2404.02948), pissa_niter_N (faster), olora (arXiv:2406.01775); by rows of data eva "
+        "(arXiv:2410.07170), corda or corda_kpm (arXiv:2406.05223), lora_ga (arXiv:2407.05000); by "
+        "what nf4 lost loftq (arXiv:2310.08659).",
+    )
+    init_rows: int = Field(
+        64, ge=1, description="How many training rows eva, corda and lora_ga look at."
     )
 
     @field_validator("init")
@@ -48,13 +59,17 @@ class PeftInjector(LoRAOptions):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What the method can do; DoRA reads whole base weights, so it cannot be sharded."""
+        """What the method can do; a start that is subtracted has frozen factors to keep whole."""
         if self.peft_type in PROMPT_METHODS:
             return prompt_capabilities(self.peft_type, self.method_options)
         if self.peft_type != LORA:
             given = self.method_options | ({"dropout": self.dropout} if self.dropout else {})
             return tuned_capabilities(self.peft_type, given)
-        cannot = {Capability.SHARDABLE} if self.use_dora or self.init != KAIMING else set()
+        cannot = set()
+        if moves_output(self.init):
+            cannot.add(Capability.SHARDABLE)
+        if not keeps_function(self.init):
+            cannot.add(Capability.IDENTITY_START)
         return super().capabilities - cannot
 
     def preflight(self) -> None:
@@ -94,7 +109,16 @@ class PeftInjector(LoRAOptions):
         if spec.embeddings and self.init not in EMBEDDING_STARTS:
             fault = f"{self.init!r} is no start for an embedding, {spec.embeddings[0]}."
             raise AdapterError(fault, where="injector.init", mend="Use kaiming or gaussian.")
-        return PeftAdaptedModel(bundle, spec, start=self.init, lora_plus_ratio=self.lora_plus_ratio)
+        if spec.parameters and self.init != KAIMING:
+            fault = f"{self.init!r} is no start for experts that are one tensor."
+            raise AdapterError(fault, where="injector.init", mend="Use kaiming.")
+        return PeftAdaptedModel(
+            bundle,
+            spec,
+            start=self.init,
+            start_rows=self.init_rows,
+            lora_plus_ratio=self.lora_plus_ratio,
+        )
 
     def for_spec(self, spec: AdapterSpec) -> Self:
         """These options replaced by those that give `spec`, module for module."""

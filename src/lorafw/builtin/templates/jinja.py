@@ -50,6 +50,7 @@ class JinjaConversation(Conversation, ABC):
         except NotAPrefixError as error:
             raise _disagreement(name, error.turn, len(chat.messages)) from None
         _refuse_lost_calls(found, name)
+        _refuse_lost_messages(chat.messages, found, template)
         before = [at - 1 for at in (*turns, len(chat.messages))]
         between = [
             Stretch(_given(piece.text, chat.messages[at].content if at >= 0 else ""))
@@ -89,8 +90,20 @@ def _opened(segments: Sequence[Segment], tokenizer: Tokenizer) -> Sequence[Segme
 def _said(piece: Piece, turn: Message, tokenizer: Tokenizer) -> Stretch:
     said = Segment(piece.text, Part.ANSWER)
     if piece.end:
+        _refuse_unread_marks(tokenizer)
         return Stretch([said, Segment(piece.end, Part.END, Border.GLUED)], turn)
     return Stretch([said, end(tokenizer)] if turn.role == "assistant" else [said], turn)
+
+
+def _refuse_unread_marks(tokenizer: Tokenizer) -> None:
+    """Raise ConfigError where a turn's end mark would become the pieces of its name."""
+    if getattr(tokenizer, "split_special_tokens", False):
+        raise ConfigError(
+            "this tokenizer reads special tokens in a text as plain text, so a template cannot "
+            "write the one that ends a turn.",
+            where=KEY,
+            mend="Take an encoder that writes them by their ids, such as glm.",
+        )
 
 
 def _refuse_lost_calls(found: Sequence[Piece], name: str) -> None:
@@ -102,6 +115,25 @@ def _refuse_lost_calls(found: Sequence[Piece], name: str) -> None:
                     f"{name} leaves out the call of the tool '{call.name}'.",
                     mend="Take a template that writes it: encoder.template.",
                 )
+
+
+def _refuse_lost_messages(
+    messages: Sequence[Message], found: Sequence[Piece], template: Template
+) -> None:
+    """Raise DataError when a template passes over a message, as many do for roles unknown to them.
+
+    A text that is not there word for word may be written in another way, so it is rendered without.
+    """
+    text = "".join(piece.text + piece.end for piece in found)
+    for at, message in enumerate(messages):
+        if message.role == "assistant" or message.content.strip() in text:
+            continue
+        others = [*messages[:at], *messages[at + 1 :]]
+        if others and template(others, awaiting=others[-1].role != "assistant") == text:
+            raise DataError(
+                f"{template.name} leaves out message {at + 1}, of role '{message.role}'.",
+                mend="Take a template that writes it (encoder.template), or a role it knows.",
+            )
 
 
 def _disagreement(name: str, turn: int, turns: int) -> ConfigError:

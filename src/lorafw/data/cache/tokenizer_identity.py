@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorafw.types import Tokenizer
+from lorafw.types import ADDED_TOKENS, Tokenizer
 
 _TOLD_IN_PYTHON = ("special_tokens_map", "chat_template", "split_special_tokens")
 """What decides about ids beside the object of the tokenizers library."""
@@ -29,6 +29,8 @@ def tokenizer_identity(tokenizer: Tokenizer) -> str:
     for name in _TOLD_IN_PYTHON:
         value = getattr(tokenizer, name, None)
         digest.update(json.dumps(value, sort_keys=True, default=str).encode())
+    if added := getattr(tokenizer, "init_kwargs", {}).get(ADDED_TOKENS):
+        digest.update(json.dumps(added).encode())
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from lorafw.data.rendering.backend import plain_backend
+from lorafw.data.rendering.backend import literal_backend, plain_backend
 from lorafw.errors import ModelError
 from lorafw.types import Tokenizer
 
@@ -20,6 +20,16 @@ def text_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     if backend is None:
         return tokenizer.encode(text, add_special_tokens=False)
     ids: list[int] = backend.encode_batch_fast([text], add_special_tokens=False)[0].ids
+    return ids
+
+
+def literal_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text in which no special token is read but those that the user added."""
+    if backend := literal_backend(tokenizer):
+        ids: list[int] = backend.encode(text, add_special_tokens=False).ids
+        return ids
+    own: Any = tokenizer
+    ids = own.encode(text, add_special_tokens=False, split_special_tokens=True)
     return ids
 
 

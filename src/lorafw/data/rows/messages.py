@@ -26,6 +26,8 @@ SPEAKERS = {
 """ShareGPT's names of who speaks, as the roles chat templates know."""
 CALLER = "function_call"
 """ShareGPT's speaker whose text is a call of a tool, or a list of calls, in JSON."""
+RENAMED = {"function": "tool"}
+"""What OpenAI called a role before, and calls it now."""
 TALKERS = ("system", "user", "assistant")
 """Roles whose `name` is not that of a tool."""
 UNREAD = ("reasoning_content",)
@@ -103,6 +105,7 @@ def _read_message(turn: Any, where: str) -> Message:
     calls = read_calls(turn, where)
     if "role" in turn and ("content" in turn or calls):
         role = checked_text(turn["role"], f"{where}.role")
+        role = RENAMED.get(role, role)
         return _message(role, _text(turn, "content", calls, where), calls, turn, where)
     if "from" in turn and ("value" in turn or calls):
         role = _role(checked_text(turn["from"], f"{where}.from"), where)

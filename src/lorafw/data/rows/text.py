@@ -7,6 +7,8 @@ from typing import Any
 
 from lorafw.errors import DataError, did_you_mean
 
+_MANY, _LONG = 20, 60
+
 
 def checked_text(value: Any, where: str) -> str:
     """The value, if it is text that UTF-8 can hold.
@@ -64,5 +66,7 @@ def optional_text_field(row: Mapping[str, Any], name: str | None) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in quotes, for a message."""
-    return ", ".join(f"'{name}'" for name in names) or "none"
+    """Names in quotes, for a message: the first of them, each cut short, where they are many."""
+    quoted = [f"'{name if len(name) <= _LONG else name[:_LONG] + '…'}'" for name in names]
+    more = [f"{len(quoted) - _MANY:,} more"] if len(quoted) > _MANY else []
+    return ", ".join(quoted[:_MANY] + more) or "none"

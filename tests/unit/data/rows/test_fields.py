@@ -114,6 +114,13 @@ def test_unclear_rows_are_refused(row: dict[str, Any], fault: str) -> None:
         detect_fields(row)
 
 
+def test_of_very_many_fields_the_first_are_told() -> None:
+    wide = {"k" * 500: "x", **{f"column{at}": "x" for at in range(1000)}}
+    with pytest.raises(DataError, match=r"'column5', .*, 981 more\. Say") as told:
+        detect_fields(wide)
+    assert len(str(told.value)) < 600
+
+
 TOOLS = [{"name": "search", "description": "求"}]
 
 

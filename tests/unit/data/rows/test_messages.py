@@ -18,6 +18,11 @@ def test_roles_are_kept_as_they_are() -> None:
     assert found == (Message("user", "hi"), Message("observation", ""))
 
 
+def test_what_functions_answered_is_what_tools_answer() -> None:
+    (found,) = read_messages([{"role": "function", "name": "f", "content": "7"}], "messages")
+    assert found == Message("tool", "7", name="f")
+
+
 @pytest.mark.parametrize(("speaker", "role"), SPEAKERS.items())
 def test_speakers_become_roles(speaker: str, role: str) -> None:
     turn = {"from": speaker, "value": '{"name": "f", "arguments": {}}'}

@@ -273,3 +273,30 @@ class Absentminded(Spoiling):
         statistics = torch.rand(3)
         model.training_state = lambda: {"statistics": statistics}
         model.load_training_state = lambda _tensors: None
+
+
+class Capricious(Spoiling):
+    """Lets the global random numbers say where it starts, not the rows it asked for."""
+
+    breaks = ("rows and values alone decide where it starts",)
+
+    def spoil(self, model: Any) -> None:
+        def start_from(_batches: object, _objective: object) -> None:
+            name, first = next(iter(model.trainable().items()))
+            values = {n: p.detach() for n, p in model.trainable().items()}
+            model.load_state({**values, name: first.detach().new_empty(first.shape).uniform_()})
+
+        model.start_rows, model.start_from = 8, start_from
+
+
+class Leaping(Spoiling):
+    """Starts from rows with an adapter that acts."""
+
+    breaks = ("a start from rows changes nothing",)
+
+    def spoil(self, model: Any) -> None:
+        def start_from(batches: Any, _objective: object) -> None:
+            shift = float(batches[0].labels.float().mean()) / 100
+            model.load_state({n: p.detach() + shift for n, p in model.trainable().items()})
+
+        model.start_rows, model.start_from = 8, start_from

@@ -86,7 +86,10 @@ def _matches(path: Path) -> list[Path]:
 
 
 def _no_file(key: str, path: Path) -> ConfigError:
+    if path.is_dir():
+        mend = f"Name its files, such as {path / '*.jsonl'}."
+        return ConfigError(f"{path} is a folder, not a file.", where=key, mend=mend)
     beside = path.parent
     siblings = [each.name for each in beside.iterdir()] if beside.is_dir() else []
-    fault = "is a folder, not a file" if path.is_dir() else "does not exist"
-    return ConfigError(f"{path} {fault}.", where=key, mend=did_you_mean(path.name, siblings))
+    mend = did_you_mean(path.name, siblings)
+    return ConfigError(f"{path} does not exist.", where=key, mend=mend)

@@ -49,7 +49,7 @@ def test_a_missing_file_is_told_with_its_neighbour(folder: Path) -> None:
     check_files("dataset.path", (folder / "a.jsonl", folder / "*.csv"))
     with pytest.raises(ConfigError, match=r"does not exist\. Did you mean 'c\.csv'"):
         check_files("dataset.path", folder / "d.csv")
-    with pytest.raises(ConfigError, match="is a folder"):
+    with pytest.raises(ConfigError, match=r"is a folder, not a file\. Name its files, .*deep"):
         check_files("dataset.path", folder / "deep")
 
 
