@@ -28,6 +28,7 @@ from lorafw.errors import CompositionError
 from lorafw.inference.provenance import provenance
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
+from lorafw.training.best import check_held_out_rows
 from lorafw.training.checkpoint import any_checkpoint
 from lorafw.training.fresh_start import start_from_rows
 from lorafw.types import Capability, Layout, Split
@@ -38,8 +39,9 @@ _SAME_UPDATE = {
     "evaluate_every",
     "checkpoint_every",
     "keep_checkpoints",
+    "early_stopping_patience",
 }
-"""Options of the plan that may change on resume: they do not change what is learned."""
+"""Options of the plan that may change on resume: they do not change what a step learns."""
 
 
 class Work:
@@ -59,6 +61,8 @@ class Work:
         self._train = self._prepare(cache, Split.TRAIN)
         held_out = self._prepare(cache, Split.EVAL)
         self._held_out = held_out if held_out.rows else None
+        with self._config.origins.blame("plan"):
+            check_held_out_rows(self._parts.plan, held_out.rows)
 
     def _prepare(self, cache: RowCache, split: Split) -> Prepared:
         recipe = Recipe(self._parts.dataset, self._encoder, self._tokenizer, split)
@@ -120,12 +124,14 @@ class Work:
         return Layout.SEGMENTS if able and wish != "padded" else Layout.PADDED
 
     def _fingerprint(self, model: AdaptedModel) -> dict[str, str]:
-        plan = self._parts.plan.model_dump(mode="json", exclude=_SAME_UPDATE)
+        plan = self._parts.plan
+        decided = {"evaluate_every"} if plan.decides_by_evaluation else set()
+        same = plan.model_dump(mode="json", exclude=_SAME_UPDATE - decided)
         return {
             "data": self._train.fingerprint,
             "base": model.bundle.base,
             "adapter": _digest(asdict(model.spec)),
-            "plan": _digest(plan),
+            "plan": _digest(same),
         }
 
     def _request(self, model: AdaptedModel) -> ExportRequest:
@@ -150,7 +156,7 @@ class Work:
         return {
             "lorafw": lorafw.__version__,
             "world_size": session.running.world.world_size,
-            **{name: value for name, value in fit.items() if name != "stopped"},
+            **fit,
             "tokens_per_second": fit["tokens"] / seconds if seconds else None,
             "peak_memory_bytes": _peak_memory(),
             "layout": session.job.layout.value,

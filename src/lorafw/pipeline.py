@@ -49,7 +49,7 @@ class RunResult:
 
     @property
     def evaluation(self) -> Mapping[str, float]:
-        """Held-out figures from after the last step; empty without held-out rows."""
+        """Held-out figures of the model as it was left; empty without held-out rows."""
         figures: Mapping[str, float] = self.record.get("evaluation", {})
         return figures
 

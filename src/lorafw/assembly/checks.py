@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lorafw.errors import CompositionError
+from lorafw.assembly.optimizers import chosen_optimizer
+from lorafw.errors import CompositionError, ConfigError
 from lorafw.types import Capability
 
 if TYPE_CHECKING:
@@ -76,6 +77,26 @@ def injector_takes_the_layout(parts: Parts) -> None:
         )
 
 
+def optimizer_gets_what_it_looks_at(parts: Parts) -> None:
+    """An optimizer that looks at whole tensors computes something else on parts of them.
+
+    Raises:
+        ConfigError: there is no such optimizer, or it has no such options.
+    """
+    plan, trainer = parts.plan, parts.trainer
+    if plan.optimizer == "adamw" and not plan.optimizer_options:
+        return  # torch is not imported for what nearly every run asks for
+    choice = chosen_optimizer(plan)
+    if not choice.element_wise and Capability.WHOLE_OPTIMIZER not in trainer.capabilities:
+        raise CompositionError(
+            f"{plan.optimizer} looks at whole tensors, which trainer '{parts.names['trainer']}' "
+            "cuts into pieces with these options.",
+            where="plan.optimizer",
+            mend="Choose one that works number by number (adamw, lion, sgd), or a trainer that "
+            "keeps the optimizer whole (ddp; deepspeed with zero_stage 0).",
+        )
+
+
 def exporters_get_what_they_require(parts: Parts) -> None:
     """Every exporter can do its work on what the injector makes."""
     for name, exporter in zip(parts.names["exporters"], parts.exporters, strict=True):
@@ -98,6 +119,22 @@ def parts_are_listed_once(parts: Parts) -> None:
         for name, count in Counter(parts.names[section]).items():
             if count > 1:
                 raise CompositionError(f"'{name}' is listed {count} times in {section}.")
+
+
+def evaluations_can_decide(parts: Parts) -> None:
+    """The objective gives the figure that decides, and there are evaluations to decide by.
+
+    Raises:
+        ConfigError: an option of the plan cannot do what it is there for.
+    """
+    plan = parts.plan
+    parts.objective.higher_is_better(plan.metric_for_best)
+    if plan.decides_by_evaluation and plan.evaluate_every is None:
+        raise ConfigError(
+            "needs evaluations on the way.",
+            where=f"plan.{plan.decides_by_evaluation}",
+            mend="Set plan.evaluate_every to a number of steps, or to epoch.",
+        )
 
 
 DATA_CHECKS: tuple[DataCheck, ...] = (

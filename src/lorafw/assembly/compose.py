@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from lorafw.assembly.checks import CHECKS, DATA_CHECKS
+from lorafw.assembly.checks import (
+    CHECKS,
+    DATA_CHECKS,
+    evaluations_can_decide,
+    optimizer_gets_what_it_looks_at,
+)
 from lorafw.assembly.config import Choice, RunConfig
 from lorafw.assembly.draft import SEVERAL
 from lorafw.assembly.registry import Registry
@@ -72,6 +77,9 @@ def compose(config: RunConfig, registry: Registry) -> Parts:
     builder.preflight()
     for check in CHECKS:
         check(parts)
+    with config.origins.blame("plan"):
+        evaluations_can_decide(parts)
+        optimizer_gets_what_it_looks_at(parts)
     return parts
 
 

@@ -53,16 +53,24 @@ class Events:
         """An optimizer step is done; tokens are real ones, over all ranks, padding not counted."""
 
     @_announces
-    def evaluation_end(self, step: int, figures: Mapping[str, float]) -> None:
-        """Held-out rows were measured after `step` optimizer steps."""
+    def evaluation_end(self, step: int, figures: Mapping[str, float], best: bool) -> None:
+        """Held-out rows were measured after `step` steps; `best`: none before was as good."""
 
     @_announces
     def checkpoint_saved(self, step: int, path: Path) -> None:
         """A checkpoint is complete and was read back."""
 
     @_announces
-    def fit_end(self, steps: int, loss: float | None, seconds: float, stopped: bool) -> None:
-        """Training is over, or was asked to stop."""
+    def fit_end(
+        self,
+        steps: int,
+        loss: float | None,
+        seconds: float,
+        ended: str,
+        best_step: int | None,
+        best_figure: float | None,
+    ) -> None:
+        """Training is over: finished, by early stopping, or asked to stop."""
 
     @_announces
     def export_end(self, exporter: str, path: Path) -> None:

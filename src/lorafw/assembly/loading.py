@@ -105,7 +105,7 @@ def import_command(entry: Entry) -> object:
 def _import(entry: Entry) -> object:
     _check_version(entry)
     if not entry.distribution:
-        _look_in_current_folder()
+        look_in_current_folder()
     try:
         return _attribute(entry.value)
     except Exception as error:
@@ -121,7 +121,7 @@ def _attribute(path: str) -> object:
     return found
 
 
-def _look_in_current_folder() -> None:
+def look_in_current_folder() -> None:
     """Let an import path name a module beside the config, never in place of an installed one."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:

@@ -57,9 +57,15 @@ class _Talker:
         self.say(f"Notice: {message}")
 
     @listens
-    def evaluation_end(self, step: int, figures: Mapping[str, float]) -> None:
+    def evaluation_end(self, step: int, figures: Mapping[str, float], best: bool) -> None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        self.say(f"Held out, step {step}: {shown}")
+        self.say(f"Held out, step {step}: {shown}{' (best so far)' if best else ''}")
+
+    def tell_end(self, ended: str, best_step: int | None) -> None:
+        """Say why training ended, where that is not that its steps were done."""
+        if ended == "early stopping":
+            since = "" if best_step is None else f" The best step was {best_step}."
+            self.say(f"Stopped early: evaluations showed no progress.{since}")
 
     @listens
     def export_end(self, exporter: str, path: Path) -> None:
@@ -99,6 +105,10 @@ class Plain(_Talker):
             speed = f"{self.pace.tokens_per_second:,.0f} tokens/s"
             left = self.pace.left(steps - step)
             self.say(f"Step {step}/{steps}: loss {loss:.4f}, {speed}, {left} left")
+
+    @listens
+    def fit_end(self, ended: str, best_step: int | None) -> None:
+        self.tell_end(ended, best_step)
 
     def _due(self) -> bool:
         """Whether nothing was said for a while; if so, something is said now."""
@@ -154,8 +164,11 @@ class Live(_Talker):
             self._bar.update(self._task, completed=step, figures=figures)
 
     @listens
-    def fit_end(self, steps: int, loss: float | None, seconds: float) -> None:
+    def fit_end(
+        self, steps: int, loss: float | None, seconds: float, ended: str, best_step: int | None
+    ) -> None:
         self._clear()
+        self.tell_end(ended, best_step)
         last = "" if loss is None else f", last loss {loss:.4f}"
         self.say(f"Trained {steps:,} steps in {seconds:,.1f} s{last}.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,10 @@ class CausalLM(Objective):
     task: ClassVar[Task] = Task.CAUSAL_LM
     units: ClassVar[tuple[str, ...]] = ("targets",)
     sums: ClassVar[tuple[str, ...]] = ("loss", "targets")
+    better: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
+        "loss": "lower",
+        "perplexity": "lower",
+    }
 
     chunk_rows: int = Field(
         512, ge=1, description="Rows per pass through the head; bounds the memory of logits."

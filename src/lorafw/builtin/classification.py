@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lorafw.contracts.model import ModelBundle
 from lorafw.contracts.objective import Objective
-from lorafw.evaluation.classification import ClassCounts, figures
+from lorafw.evaluation.classification import FIGURES, ClassCounts, figures
 from lorafw.types import IGNORE_INDEX, Batch, Task
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ class Classification(Objective):
     task: ClassVar[Task] = Task.CLASSIFICATION
     units: ClassVar[tuple[str, ...]] = ("rows",)
     sums: ClassVar[tuple[str, ...]] = ("loss", "rows")
+    better: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
+        "loss": "lower",
+        **dict.fromkeys(FIGURES, "higher"),
+    }
 
     def sums_of(self, bundle: ModelBundle) -> tuple[str, ...]:
         """Loss and rows, and of each class the hits and how often it was predicted and right."""

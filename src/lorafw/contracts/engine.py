@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 TrainingState: TypeAlias = "dict[str, dict[str, Tensor]]"
-"""Per canonical parameter name: its fp32 `value` and the optimizer's tensors by key."""
+"""Per canonical parameter name: its fp32 `value` and the optimizer's tensors by key.
+
+Without any of the latter the optimizer has seen nothing yet.
+"""
 
 
 @dataclass(frozen=True, slots=True)

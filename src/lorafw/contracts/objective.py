@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lorafw.contracts.component import Component
 from lorafw.contracts.model import ModelBundle
+from lorafw.errors import ConfigError, did_you_mean
 from lorafw.types import Batch, Task
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Objective(Component, ABC):
     """Names of what `counts` counts, in a fixed order."""
     sums: ClassVar[tuple[str, ...]]
     """Names of what `measure` sums up, in a fixed order."""
+    better: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {"loss": "lower"}
+    """Figures of `summarise` that tell the better of two models, and which of two values it has."""
 
     def sums_of(self, bundle: ModelBundle) -> tuple[str, ...]:  # noqa: ARG002 - for those that ask
         """`sums`, where the model at hand does not add to them (its classes, for example)."""
@@ -47,3 +50,17 @@ class Objective(Component, ABC):
     @abstractmethod
     def summarise(self, totals: Mapping[str, float]) -> Mapping[str, float]:
         """Evaluation figures from the totals of `measure`; always has `loss`."""
+
+    def higher_is_better(self, figure: str) -> bool:
+        """Which way a figure tells the better of two models.
+
+        Raises:
+            ConfigError: it does not, by `better`.
+        """
+        if figure in self.better:
+            return self.better[figure] == "higher"
+        raise ConfigError(
+            f"'{figure}' is no figure by which this objective tells the better of two models.",
+            where="plan.metric_for_best",
+            mend=did_you_mean(figure, self.better) or f"Known: {', '.join(self.better)}.",
+        )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lorafw.contracts.component import Component
 from lorafw.contracts.encoder import Encoder
@@ -27,6 +27,10 @@ Emit = Callable[..., None]
 
 def silent(event: str, **payload: Any) -> None:
     """An `Emit` for those who do not listen."""
+
+
+Ended = Literal["finished", "early stopping", "asked to stop"]
+"""Why a fit ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,14 @@ class FitResult:
     Attributes:
         steps: optimizer steps done, those before a resume included.
         first_loss, last_loss: training loss of the first and last step; None before any.
-        evaluation: held-out figures after the last step; empty without held-out rows.
+        evaluation: held-out figures of the model as it was left, after the last step or, with
+            `export_best`, the best one; empty without held-out rows.
         evaluation_before: the same before the first step.
         tokens: tokens trained on in this process, padding not counted, over all ranks.
         seconds: wall time of the steps of this process.
-        stopped: the job was asked to stop before its last step.
+        ended: why it ended.
+        best_step: the step whose evaluation was the best; None without one after a step.
+        best_figure: what the plan's `metric_for_best` was then.
     """
 
     steps: int
@@ -78,7 +85,14 @@ class FitResult:
     evaluation_before: Mapping[str, float]
     tokens: int
     seconds: float
-    stopped: bool = False
+    ended: Ended = "finished"
+    best_step: int | None = None
+    best_figure: float | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the job was asked to stop before its end."""
+        return self.ended == "asked to stop"
 
 
 class RunningTrainer(ABC):

@@ -6,6 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+_BY_CLASS = ("f1", "precision", "recall")
+FIGURES = (
+    *("accuracy", *_BY_CLASS, "mcc"),
+    *(f"{name}_{mean}" for name in _BY_CLASS for mean in ("macro", "weighted")),
+)
+"""Every figure there may be; which of them there are depends on the number of classes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassCounts:

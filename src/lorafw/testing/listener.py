@@ -26,7 +26,7 @@ def sample_run(folder: Path, *, fails: bool = False) -> Told:
             "fit_start",
             {"steps": 2, "start": 0, "rows": 40, "trainable": 1_000, "parameters": 100_000},
         ),
-        ("evaluation_end", {"step": 0, "figures": {"loss": 2.5, "perplexity": 12.2}}),
+        ("evaluation_end", {"step": 0, "figures": {"loss": 2.5}, "best": False}),
         ("step_end", {"step": 1, **step, "tokens": 900, "seconds": 0.25}),
         ("step_end", {"step": 2, **step, "tokens": 800, "seconds": 0.0}),
         ("checkpoint_saved", {"step": 2, "path": folder / "checkpoints" / "step-00000002"}),
@@ -35,7 +35,11 @@ def sample_run(folder: Path, *, fails: bool = False) -> Told:
         return [*told, ("run_failed", {"error": "trainer: the loss of step 3 is nan."})]
     return [
         *told,
-        ("fit_end", {"steps": 2, "loss": 1.25, "seconds": 0.25, "stopped": False}),
+        (
+            "fit_end",
+            {"steps": 2, "loss": 1.25, "seconds": 0.25, "ended": "finished"}
+            | {"best_step": 2, "best_figure": 1.5},
+        ),
         ("export_end", {"exporter": "adapter", "path": folder / "adapter"}),
         ("run_end", {"folder": folder, "result": {"steps": 2, "last_loss": 1.25}}),
     ]

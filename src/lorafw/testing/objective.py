@@ -102,6 +102,11 @@ class ObjectiveContract(ComponentContract, kind="objective"):
         sums = objective.sums_of(model.bundle)
         assert set(measured) == set(sums), f"{set(measured)} is not {sums}"
 
+    def test_it_says_which_way_figures_are_better(self, objective: Objective) -> None:
+        assert objective.better.get("loss") == "lower", "a lower loss has to be better"
+        directions = set(objective.better.values())
+        assert directions <= {"lower", "higher"}, f"neither lower nor higher: {directions}"
+
     def _batch(
         self, model: AdaptedModel, rows: Sequence[Encoded], layout: Layout = Layout.PADDED
     ) -> Batch:

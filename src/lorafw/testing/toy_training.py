@@ -108,11 +108,10 @@ def train(
     events: list[tuple[str, dict[str, Any]]] = []
     request = TrainJob(
         model=adapted,
-        objective=CausalLM(chunk_rows=16),
         encoder=ToyEncoder(),
         rows=training_rows(),
         plan=plan or training_plan(),
-        **{"layout": Layout.SEGMENTS, "seed": SEED, **job},
+        **{"objective": CausalLM(chunk_rows=16), "layout": Layout.SEGMENTS, "seed": SEED, **job},
         emit=lambda event, **payload: events.append((event, payload)),
     )
     result = running.fit(request)

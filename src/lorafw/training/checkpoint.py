@@ -3,8 +3,8 @@
 A checkpoint is a folder `step-00000042` that holds `state.safetensors` (per canonical parameter
 name the fp32 `value` and the optimizer's tensors, as `<key>/<name>`), where a method has more to
 remember `method.safetensors` (`AdaptedModel.training_state`), and `checkpoint.json` (the step, the
-fingerprint of the run, the first loss and the held-out figures from before it). Rows and random
-numbers are functions of (seed, step), so the step is the whole cursor.
+fingerprint of the run, the first loss and what evaluations have shown). Rows and random numbers
+are functions of (seed, step), so the step is the whole cursor.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lorafw.adapters.safe_tensors import write_tensors
 from lorafw.contracts.engine import Engine, TrainingState
 from lorafw.contracts.trainer import TrainJob
 from lorafw.errors import CheckpointError
+from lorafw.training.best import Best
 
 FORMAT = 1
 _STATE, _METHOD, _ABOUT = "state.safetensors", "method.safetensors", "checkpoint.json"
@@ -34,12 +35,27 @@ _PREFIX = "step-"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint knows beside tensors."""
+    """What a checkpoint knows beside tensors.
+
+    Attributes:
+        evaluation_before: held-out figures from before the first step.
+        evaluation: those of the last evaluation.
+        evaluated: the step after which that was; None before any.
+        best: what evaluations after a step have shown so far.
+    """
 
     step: int = 0
     first_loss: float | None = None
     last_loss: float | None = None
     evaluation_before: Mapping[str, float] = field(default_factory=dict)
+    evaluation: Mapping[str, float] = field(default_factory=dict)
+    evaluated: int | None = None
+    best: Best = field(default_factory=Best)
+
+    @classmethod
+    def from_mapping(cls, progress: Mapping[str, Any]) -> Checkpoint:
+        """The inverse of `asdict`."""
+        return cls(**{**progress, "best": Best(**progress.get("best", {}))})
 
 
 class Checkpoints:
@@ -56,7 +72,7 @@ class Checkpoints:
         state, method = self._engine.state(), self._job.model.training_state()
         if self._engine.world.rank != 0:
             return
-        final = self._folder / f"{_PREFIX}{checkpoint.step:08d}"
+        final = _place(self._folder, checkpoint.step)
         about = {
             "format": FORMAT,
             "seed": self._job.seed,
@@ -64,7 +80,7 @@ class Checkpoints:
             "progress": asdict(checkpoint),
         }
         publish(lambda folder: _write(folder, state, method, about), final)
-        self._prune()
+        self._prune(checkpoint.best.step)
         self._job.emit("checkpoint_saved", step=checkpoint.step, path=final)
 
     def resume(self) -> Checkpoint:
@@ -73,11 +89,24 @@ class Checkpoints:
         newest = newest_checkpoint(self._folder) if self._job.resume else None
         if newest is None:
             return Checkpoint()
-        about, state = read_checkpoint(newest)
-        self._check(newest, about)
+        return Checkpoint.from_mapping(self._load(newest)["progress"])
+
+    def load_best(self, best: Best) -> None:
+        """Load the checkpoint of the best step into the engine; collective.
+
+        Raises:
+            CheckpointError: there are no checkpoints, or this one is missing or damaged.
+        """
+        if self._folder is None or best.step is None:
+            raise CheckpointError("the best step's weights were kept nowhere.")
+        self._load(_place(self._folder, best.step))
+
+    def _load(self, folder: Path) -> dict[str, Any]:
+        about, state = read_checkpoint(folder)
+        self._check(folder, about)
         self._engine.load_state(state)
-        self._job.model.load_training_state(_read_method(newest))
-        return Checkpoint(**about["progress"])
+        self._job.model.load_training_state(_read_method(folder))
+        return about
 
     def _clear_unfinished(self) -> None:
         """Remove what a process left that died while it was writing."""
@@ -96,10 +125,17 @@ class Checkpoints:
                 mend="Resume with the config that is saved beside it, or start a new run.",
             )
 
-    def _prune(self) -> None:
+    def _prune(self, best: int | None) -> None:
+        """Remove all but the newest and the one of the best step."""
         assert self._folder is not None
+        kept = None if best is None else _place(self._folder, best)
         for old in _complete(self._folder)[: -self._job.plan.keep_checkpoints]:
-            shutil.rmtree(old)
+            if old != kept:
+                shutil.rmtree(old)
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"{_PREFIX}{step:08d}"
 
 
 def _complete(folder: Path) -> list[Path]:
@@ -127,7 +163,8 @@ def _write(
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _STATE)
     (folder / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     read_about, read_state = read_checkpoint(folder)
-    same = read_about == json.loads(json.dumps(about)) and all(
+    # As text: nan, which a figure may be, is not equal to itself.
+    same = json.dumps(read_about) == json.dumps(about) and all(
         torch.equal(read_state[name][key], tensor)
         for name, keys in state.items()
         for key, tensor in keys.items()

@@ -13,9 +13,11 @@ from torch import nn
 from lorafw.contracts.engine import Engine, EngineJob, TrainingState, World
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
 from lorafw.training.engine_trainer import EngineTrainer
-from lorafw.training.loop import Loop, evaluate
+from lorafw.training.evaluation import evaluate
+from lorafw.training.loop import Loop
 from lorafw.training.loss_module import LossModule
 from lorafw.training.optimizer import build_optimizer
+from lorafw.training.optimizer_memory import VALUE
 from lorafw.training.stopping import StopFlag
 
 
@@ -102,13 +104,11 @@ class EngineRunner(RunningTrainer):
 def _what_it_serves(job: TrainJob) -> tuple[object, ...]:
     """All that an engine is opened with; modules compare by identity."""
     plan = job.plan
-    options = (plan.weight_decay, plan.betas, plan.eps, plan.max_grad_norm)
+    moments = (plan.weight_decay, plan.betas, plan.eps)
+    options = (plan.optimizer, plan.optimizer_options, *moments, plan.max_grad_norm)
     return (job.model.bundle.module, job.objective, options)
 
 
 def _restarted(state: TrainingState) -> TrainingState:
     """The same values with an optimizer that has seen nothing yet."""
-    return {
-        name: {key: t if key == "value" else torch.zeros_like(t) for key, t in tensors.items()}
-        for name, tensors in state.items()
-    }
+    return {name: {VALUE: tensors[VALUE]} for name, tensors in state.items()}

@@ -21,7 +21,8 @@ class EngineTrainer(Trainer):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Every rank holds everything whole; an engine that takes things apart says less."""
-        return frozenset({Capability.WHOLE_PARAMETERS, Capability.WHOLE_GRADIENTS})
+        whole = (Capability.WHOLE_PARAMETERS, Capability.WHOLE_GRADIENTS)
+        return frozenset({*whole, Capability.WHOLE_OPTIMIZER})
 
     def connect(self) -> World:
         """Join the process group the launcher described; a lone process is a world of one.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lorafw.data.encoded.packed import lengths_of
 from lorafw.training.batches import BatchPlan
-from lorafw.training.loop import collated
+from lorafw.training.collation import collated
 
 if TYPE_CHECKING:
     import torch

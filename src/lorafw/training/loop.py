@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 
 from lorafw.contracts.engine import Engine, StepOutcome
-from lorafw.contracts.trainer import FitResult, TrainJob
+from lorafw.contracts.plan import StepsOrEpoch
+from lorafw.contracts.trainer import Ended, FitResult, TrainJob
 from lorafw.data.encoded.packed import lengths_of
 from lorafw.errors import TrainingError
 from lorafw.training.batches import BatchPlan, MicroBatch
+from lorafw.training.best import Judge, check_held_out_rows, check_place_for_best
 from lorafw.training.checkpoint import Checkpoint, Checkpoints
+from lorafw.training.collation import collated
+from lorafw.training.embedding_noise import EmbeddingNoise
+from lorafw.training.evaluation import evaluate
 from lorafw.training.randomness import seed_step
 from lorafw.training.schedule import learning_rate
 from lorafw.training.stopping import StopFlag
-from lorafw.types import Batch, Encoded
+from lorafw.types import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Loop:
     """Runs one job on one engine."""
 
     def __init__(self, job: TrainJob, engine: Engine, stop: StopFlag) -> None:
+        check_held_out_rows(job.plan, job.eval_rows)
+        check_place_for_best(job.plan, job.checkpoints)
         self._job, self._engine, self._stop = job, engine, stop
         self._world = engine.world
         lengths = lengths_of(job.rows)
@@ -43,6 +50,8 @@ class Loop:
         )
         whole = plan.epochs * self._batches.steps_per_epoch
         self.steps = min(whole, plan.max_steps or whole)
+        self._judge = Judge(plan, job.objective)
+        self._noise = EmbeddingNoise(job)
         self._checkpoints = Checkpoints(job, engine)
         self._progress = Checkpoint()
         self._tokens, self._seconds = 0, 0.0
@@ -54,23 +63,54 @@ class Loop:
         start = self._progress.step
         self._announce_start(start)
         if start == 0:
-            self._progress = replace(self._progress, evaluation_before=self._evaluate())
-        stopped = any(not self._advance(step) for step in range(start, self.steps))
-        if stopped and self._progress.step > start:
-            self._checkpoints.save(self._progress)
-        return self._finish({} if stopped else self._evaluate(), stopped=stopped)
+            self._evaluate()
+        ended = self._train()
+        if ended == "asked to stop":
+            if self._progress.step > start:
+                self._checkpoints.save(self._progress)
+            return self._finish({}, ended)
+        return self._finish(self._conclude(), ended)
+
+    def _train(self) -> Ended:
+        """Steps up to the last one, or until there is a reason to end before it."""
+        while self._progress.step < self.steps:
+            if self._judge.is_over(self._progress.best):
+                return "early stopping"
+            if not self._advance(self._progress.step):
+                return "asked to stop"
+        return "finished"
 
     def _advance(self, step: int) -> bool:
         """One step and what follows it; False when a rank was asked to stop before it."""
         if not self._step(step):
             return False
         done, plan = step + 1, self._job.plan
-        if plan.evaluate_every and done % plan.evaluate_every == 0 and done < self.steps:
+        last = done == self.steps
+        if plan.evaluate_every and self._is_due(plan.evaluate_every, done) and not last:
             self._evaluate()
-        every = plan.checkpoint_every or self._batches.steps_per_epoch
-        if done % every == 0 or done == self.steps:
+        if last or self._is_due(plan.checkpoint_every, done) or self._decided():
             self._checkpoints.save(self._progress)
         return True
+
+    def _is_due(self, every: StepsOrEpoch, done: int) -> bool:
+        return done % (self._batches.steps_per_epoch if every == "epoch" else every) == 0
+
+    def _decided(self) -> bool:
+        """Whether this step's evaluation settled something that must not be lost."""
+        best, step = self._progress.best, self._progress.step
+        kept = self._job.plan.export_best and best.step == step
+        return kept or (self._progress.evaluated == step and self._judge.is_over(best))
+
+    def _conclude(self) -> Mapping[str, float]:
+        """Held-out figures of what is left: the last step's weights, or those of the best one."""
+        if self._progress.evaluated != self._progress.step:
+            self._evaluate()
+        best = self._progress.best
+        if not self._job.plan.export_best or best.step in {None, self._progress.step}:
+            return self._progress.evaluation
+        self._checkpoints.load_best(best)
+        self._emit("notice", message=f"The weights of step {best.step} are kept, the best ones.")
+        return best.figures
 
     def _step(self, step: int) -> bool:
         """One optimizer step; False, with nothing changed, when a rank was asked to stop."""
@@ -107,7 +147,8 @@ class Loop:
         engine, total = self._engine, torch.zeros((), device=self._world.device)
         for index, batch in enumerate(batches):
             with engine.accumulate(last=index == len(batches) - 1):
-                loss = engine.forward(batch, totals)
+                with self._noise.added(batch.inputs, self._progress.step):
+                    loss = engine.forward(batch, totals)
                 engine.backward(loss * self._world.world_size)
             total += loss.detach()
         return float(engine.all_reduce_sum(total))
@@ -150,11 +191,20 @@ class Loop:
             seconds=seconds,
         )
 
-    def _evaluate(self) -> Mapping[str, float]:
-        figures = evaluate(self._job, self._engine)
-        if figures:
-            self._emit("evaluation_end", step=self._progress.step, figures=figures)
-        return figures
+    def _evaluate(self) -> None:
+        """Measure, and compare with what was measured before; the start does not compete."""
+        step, figures = self._progress.step, evaluate(self._job, self._engine)
+        now = replace(self._progress, evaluation=figures, evaluated=step)
+        if step == 0:
+            now = replace(now, evaluation_before=figures)
+        elif figures:
+            now = replace(now, best=self._judge.judge(now.best, step, figures))
+        self._progress = now
+        if not figures:
+            return
+        self._emit("evaluation_end", step=step, figures=figures, best=now.best.step == step)
+        if complaint := self._judge.complaint(step, figures):
+            self._emit("notice", message=complaint)
 
     def _announce_start(self, start: int) -> None:
         parameters = self._job.model.trainable().values()
@@ -172,16 +222,9 @@ class Loop:
         # ZeRO-3 empties what it has partitioned, and notes the size.
         return int(getattr(parameter, "ds_numel", parameter.numel()))
 
-    def _finish(self, after: Mapping[str, float], *, stopped: bool) -> FitResult:
-        done = self._progress
-        self._emit(
-            "fit_end",
-            steps=done.step,
-            loss=done.last_loss,
-            seconds=self._seconds,
-            stopped=stopped,
-        )
-        return FitResult(
+    def _finish(self, after: Mapping[str, float], ended: Ended) -> FitResult:
+        done, best = self._progress, self._progress.best
+        result = FitResult(
             steps=done.step,
             first_loss=done.first_loss,
             last_loss=done.last_loss,
@@ -189,37 +232,15 @@ class Loop:
             evaluation_before=done.evaluation_before,
             tokens=self._tokens,
             seconds=self._seconds,
-            stopped=stopped,
+            ended=ended,
+            best_step=best.step,
+            best_figure=self._judge.figure_of(best),
         )
+        told = ("steps", "seconds", "ended", "best_step", "best_figure")
+        values = {name: getattr(result, name) for name in told}
+        self._emit("fit_end", loss=result.last_loss, **values)
+        return result
 
     def _emit(self, event: str, **payload: object) -> None:
         if self._world.rank == 0:
             self._job.emit(event, **payload)
-
-
-def evaluate(job: TrainJob, engine: Engine) -> Mapping[str, float]:
-    """Held-out figures of the model as it is, the rows shared among the ranks; collective."""
-    if not job.eval_rows:
-        return {}
-    lengths = lengths_of(job.eval_rows)
-    plan = BatchPlan(lengths, len(lengths), job.plan.micro_batch_tokens, job.layout, job.seed)
-    world, names = engine.world, job.objective.sums_of(job.model.bundle)
-    parts = plan.sweep(world.rank, world.world_size)
-    sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
-    job.model.train(mode=False)
-    with torch.no_grad():
-        for batch in collated(job, job.eval_rows, parts, world.device):
-            sums += engine.forward(batch, None)
-    job.model.train(mode=True)
-    totals = engine.all_reduce_sum(sums).tolist()
-    return job.objective.summarise(dict(zip(names, totals, strict=True)))
-
-
-def collated(
-    job: TrainJob, rows: Sequence[Encoded], parts: Iterable[MicroBatch], device: torch.device
-) -> Iterator[Batch]:
-    """Micro-batches as tensors; a filler has nothing to train."""
-    for part in parts:
-        chosen = [rows[row] for row in part.rows]
-        batch = job.encoder.collate(chosen, job.layout, job.model.bundle.pad_id)
-        yield (batch.without_targets() if part.filler else batch).to(device)

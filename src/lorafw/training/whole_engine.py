@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingState, World
 from lorafw.training.optimizer import set_learning_rate
+from lorafw.training.optimizer_memory import VALUE, OptimizerMemory, as_tensors
 from lorafw.types import Batch
 
 
 class WholeEngine(Engine):
-    """Keeps parameters and AdamW's tensors where torch keeps them; subclasses wrap the module.
+    """Keeps parameters and optimizer where torch keeps them; subclasses wrap the module.
 
     Args:
         job: what core hands over.
@@ -28,6 +29,7 @@ class WholeEngine(Engine):
         self.world = world
         self._job, self._wrapped = job, wrapped
         self._parameters, self._optimizer = job.parameters, job.optimizer
+        self._memory = OptimizerMemory(job.optimizer)
 
     def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
         """The wrapped module's result for one micro-batch."""
@@ -71,22 +73,19 @@ class WholeEngine(Engine):
         return tensor
 
     def state(self) -> TrainingState:
-        """Values and AdamW's tensors, copied to the CPU."""
+        """Values and what the optimizer remembers, copied to the CPU."""
         return {name: self._state_of(p) for name, p in self._parameters.items()}
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        held = {"value": parameter, **self._optimizer.state[parameter]}
-        return {key: tensor.detach().cpu().clone() for key, tensor in held.items()}
+        return {**as_tensors({VALUE: parameter}), **self._memory.of(parameter)}
 
     def load_state(self, state: TrainingState) -> None:
-        """Write values in place and replace AdamW's tensors."""
+        """Write values in place and replace what the optimizer remembers."""
         with torch.no_grad():
             for name, parameter in self._parameters.items():
                 tensors = dict(state[name])
-                parameter.copy_(tensors.pop("value"))
-                self._optimizer.state[parameter] = {
-                    key: _beside(parameter, key, tensor) for key, tensor in tensors.items()
-                }
+                parameter.copy_(tensors.pop(VALUE))
+                self._memory.restore(parameter, tensors)
 
     @contextmanager
     def full_parameters(self) -> Iterator[None]:
@@ -96,8 +95,3 @@ class WholeEngine(Engine):
     def close(self) -> None:
         """Let go of the wrapper."""
         self._wrapped = self._job.module
-
-
-def _beside(parameter: nn.Parameter, key: str, tensor: Tensor) -> Tensor:
-    """A copy where AdamW wants it: moments with the parameter, the step counter on the CPU."""
-    return tensor.clone() if key == "step" else tensor.to(parameter.device, copy=True)

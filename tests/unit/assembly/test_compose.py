@@ -11,7 +11,7 @@ import pytest
 from lorafw.assembly.compose import Parts, compose
 from lorafw.assembly.config import RunConfig
 from lorafw.assembly.registry import Registry
-from lorafw.errors import CompositionError, DataError, PluginError
+from lorafw.errors import CompositionError, ConfigError, DataError, PluginError
 from lorafw.types import Task
 
 BASE: dict[str, Any] = {
@@ -134,3 +134,21 @@ def test_nothing_is_listed_twice(registry: Registry, section: str, name: str) ->
     assert (
         reason(registry, **{section: [name, name]}) == f"'{name}' is listed 2 times in {section}."
     )
+
+
+@pytest.mark.parametrize(
+    ("plan", "fault"),
+    [
+        ({"metric_for_best": "perplexty"}, "Did you mean 'perplexity'?"),
+        ({"metric_for_best": "accuracy"}, "Known: loss, perplexity."),
+        ({"early_stopping_patience": 2}, "plan.early_stopping_patience: needs evaluations"),
+        ({"export_best": True}, "plan.export_best: needs evaluations"),
+    ],
+)
+def test_evaluations_can_decide(registry: Registry, plan: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        fit(registry, objective="causal-lm", plan=plan)
+    assert fault in str(caught.value)
+    assert str(caught.value).startswith(f"plan.{next(iter(plan))}: ")
+    whole = {**plan, "evaluate_every": "epoch", "metric_for_best": "perplexity"}
+    assert fit(registry, objective="causal-lm", plan=whole).plan.evaluate_every == "epoch"

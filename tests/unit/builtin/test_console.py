@@ -29,15 +29,20 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
     return {**plain, **changes}
 
 
+def end(why: str, **values: float) -> dict[str, Any]:
+    return {"ended": why, "best_step": 2, "best_figure": 2.0, **values}
+
+
 def tell(announce: Announcer) -> None:
     announce("run_start", folder=Path("runs/x"), config={})
     announce("notice", message="2 rows were [cut].")
     announce("stage_start", stage="train")
-    announce("evaluation_end", step=0, figures={"loss": 5.0, "accuracy": 0.25})
+    announce("evaluation_end", step=0, figures={"loss": 5.0, "accuracy": 0.25}, best=False)
     announce("fit_start", steps=4, start=0, rows=32, trainable=1000, parameters=50_000)
     for number in range(1, 5):
         announce("step_end", **step(number))
-    announce("fit_end", steps=4, loss=1.0, seconds=2.0, stopped=False)
+    announce("evaluation_end", step=2, figures={"loss": 2.0}, best=True)
+    announce("fit_end", loss=1.0, **end("early stopping", steps=4, seconds=2.0))
     announce("export_end", exporter="adapter", path=Path("runs/x/adapter"))
     announce("run_end", folder=Path("runs/x"), result={})
 
@@ -53,6 +58,8 @@ def test_plain_lines() -> None:
         "Training 1,000 of 50,000 parameters on 32 rows, 4 steps.",
         "Step 1/4: loss 4.0000, 200 tokens/s, 0:02 left",
         "Step 4/4: loss 1.0000, 200 tokens/s, 0:00 left",
+        "Held out, step 2: loss 2 (best so far)",
+        "Stopped early: evaluations showed no progress. The best step was 2.",
         "Exported adapter: runs/x/adapter",
     ]
 
@@ -105,7 +112,12 @@ def test_the_bar_shows_figures_and_leaves_the_lines() -> None:
     shown = stream.getvalue()
     assert "loss 1.0000  200 tokens/s  0:00 left" in shown
     assert "4/4" in shown
-    for line in ("2 rows were [cut].", "loss 5, accuracy 0.25", "last loss 1.0000."):
+    for line in (
+        "2 rows were [cut].",
+        "loss 5, accuracy 0.25",
+        "Stopped early",
+        "last loss 1.0000.",
+    ):
         assert line in shown
     assert not live._bar.live.is_started
 
@@ -113,7 +125,7 @@ def test_the_bar_shows_figures_and_leaves_the_lines() -> None:
 def test_a_fit_without_a_step_has_no_loss() -> None:
     stream = io.StringIO()
     announce = Announcer([Live(RichConsole(file=stream, width=120))])
-    announce("fit_end", steps=4, loss=None, seconds=0.0, stopped=False)
+    announce("fit_end", loss=None, **end("finished", steps=4, seconds=0.0))
     assert stream.getvalue() == "Trained 4 steps in 0.0 s.\n"
 
 

@@ -19,6 +19,7 @@ VALUES: dict[str, Any] = {
     "str": "text",
     "bool": True,
     "float | None": None,
+    "int | None": 4,
     "Path": Path("some/where"),
     "Mapping[str, float]": {"loss": 1.5},
     "Mapping[str, Any]": {"a": [1, Path("x")]},
@@ -74,6 +75,6 @@ def test_a_resumed_run_appends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "word"), [(float("nan"), "nan"), (float("-inf"), "-inf")])
 def test_numbers_without_a_word_in_json(tmp_path: Path, value: float, word: str) -> None:
     announce = Announcer([EventLog().open(tmp_path)])
-    announce("evaluation_end", step=1, figures={"loss": value})
+    announce("evaluation_end", step=1, figures={"loss": value}, best=False)
     close(announce)
     assert read(tmp_path)[0]["figures"] == {"loss": word}

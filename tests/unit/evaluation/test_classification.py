@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorafw.evaluation.classification import ClassCounts, figures
+from lorafw.evaluation.classification import FIGURES, ClassCounts, figures
 
 metrics: Any = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
 
@@ -65,3 +65,9 @@ def test_one_prediction_for_all_says_nothing() -> None:
         "recall": 0.0,
         "mcc": 0.0,
     }
+
+
+def test_every_figure_there_may_be_is_listed() -> None:
+    two, three = (figures(ClassCounts(*[[1.0] * classes] * 3)) for classes in (2, 3))
+    assert set(FIGURES) == {*two, *three}
+    assert len(FIGURES) == len(set(FIGURES))

@@ -17,8 +17,9 @@ from deepspeed.utils import (
 from torch import Tensor, nn
 
 from lorafw.contracts import EngineJob, StepOutcome, TrainingState, World
+from lorafw.training.optimizer_memory import VALUE, as_tensors, from_tensors
 from lorafw_deepspeed._engine import DeepSpeedEngine
-from lorafw_deepspeed._partitions import MOMENTS, forget, materialise, step_of
+from lorafw_deepspeed._partitions import begin, first_memory, forget, memory, remember
 
 
 class ZeroEngine(DeepSpeedEngine):
@@ -27,8 +28,10 @@ class ZeroEngine(DeepSpeedEngine):
     def __init__(
         self, job: EngineJob, world: World, stage: int, persistence_threshold: int
     ) -> None:
+        self._first = first_memory(job.optimizer)
         super().__init__(job, world, stage, persistence_threshold)
-        materialise(self._deepspeed.optimizer)
+        self._zero = self._deepspeed.optimizer
+        begin(self._zero, job.optimizer, self._first)
 
     def gradients(self) -> dict[str, Tensor]:
         """Whole gradients, gathered from the partitions."""
@@ -41,26 +44,42 @@ class ZeroEngine(DeepSpeedEngine):
         norm = float(self._deepspeed.get_global_grad_norm())
         return StepOutcome(norm, skipped=not self._deepspeed.was_step_applied())
 
-    def _state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        held = {key: safe_get_full_optimizer_state(parameter, key) for key in MOMENTS}
-        held["value"] = safe_get_full_fp32_param(parameter)
-        state = {key: tensor.detach().cpu().clone() for key, tensor in held.items()}
-        shape = state["value"].shape
+    def state(self) -> TrainingState:
+        """Values and what the optimizer remembers, gathered from the partitions."""
+        cut, single = memory(self._zero)
         return {
-            "step": step_of(self._deepspeed.optimizer),
-            **{key: tensor.view(shape) for key, tensor in state.items()},
+            name: {**as_tensors(single), **self._gathered(parameter, cut)}
+            for name, parameter in self._parameters.items()
         }
 
+    def _gathered(self, parameter: nn.Parameter, cut: list[str]) -> dict[str, Tensor]:
+        value = safe_get_full_fp32_param(parameter)
+        held = {key: safe_get_full_optimizer_state(parameter, key) for key in cut}
+        return as_tensors({VALUE: value, **{key: t.view(value.shape) for key, t in held.items()}})
+
     def load_state(self, state: TrainingState) -> None:
-        """Write masters and moments, then the weights that the forward pass uses."""
-        steps = {float(tensors["step"]) for tensors in state.values()}
-        materialise(self._deepspeed.optimizer, step=steps.pop())
+        """Write masters and what belongs to them, then the weights that the forward pass uses."""
+        cut = self._make_room(state)
         for name, parameter in self._parameters.items():
             tensors = {key: t.to(self.world.device) for key, t in state[name].items()}
-            safe_set_full_fp32_param(parameter, tensors["value"])
-            for key in MOMENTS:
-                safe_set_full_optimizer_state(parameter, tensors[key], key)
-            self._write_forward_value(parameter, tensors["value"])
+            value = tensors[VALUE]
+            safe_set_full_fp32_param(parameter, value)
+            for key in cut:
+                held = tensors.get(key, torch.zeros_like(value))  # zero where nothing ever came
+                safe_set_full_optimizer_state(parameter, held, key)
+            self._write_forward_value(parameter, value)
+
+    def _make_room(self, state: TrainingState) -> list[str]:
+        """Set the single values of a state; the keys of its tensors, made and still zero."""
+        fullest = max(state.values(), key=len)
+        held = {key: tensor for key, tensor in fullest.items() if key != VALUE}
+        if not held:
+            begin(self._zero, self._job.optimizer, self._first)
+            return []
+        cut = [key for key, tensor in held.items() if tensor.dim()]
+        single = from_tensors({key: t for key, t in held.items() if key not in cut})
+        remember(self._zero, cut, single)
+        return cut
 
     def _write_forward_value(self, parameter: nn.Parameter, value: Tensor) -> None:
         if self._stage < 3:

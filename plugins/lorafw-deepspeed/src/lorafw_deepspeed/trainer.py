@@ -24,8 +24,10 @@ class DeepSpeedTrainer(EngineTrainer):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Stage 3 is the one that takes parameters apart."""
+        """Stage 3 takes parameters apart, and any but stage 0 what the optimizer works on."""
         apart = {Capability.WHOLE_PARAMETERS} if self.zero_stage == 3 else set()
+        if self.zero_stage:
+            apart.add(Capability.WHOLE_OPTIMIZER)
         return super().capabilities - apart
 
     def connect(self) -> World:
