@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from benchmarks.rows import EOS_ID, LONGEST, PAD_ID, SPECIAL, UNKNOWN_ID, VOCABULARY, word
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.contracts import ModelRequest
 from lorafw.types import Task
 from lorafw_llama.model import Llama

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lorafw.adapters.safe_files import publish
+from lorafw.adapters.files.safe_files import publish
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
 from lorafw.errors import Interrupted

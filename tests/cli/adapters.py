@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner, Result
 from tests.unit.adapters.states import random_adapter
 
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.cli.main import main
 
 if TYPE_CHECKING:

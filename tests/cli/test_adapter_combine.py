@@ -8,7 +8,7 @@ import pytest
 from tests.cli.adapters import assert_one_line, call, cut_off, written
 from tests.unit.adapters.states import SHAPES, assert_updates, dense_update, random_adapter
 
-from lorafw.adapters.peft_layout import read_adapter, read_recipe
+from lorafw.adapters.layout.peft_layout import read_adapter, read_recipe
 
 
 @pytest.fixture

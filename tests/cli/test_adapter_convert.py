@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from lorafw.adapters.peft_layout import adapter_digest, read_adapter, write_adapter
+from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter, write_adapter
 from lorafw.cli.main import main
 from lorafw.errors import AdapterError
 from lorafw.testing.toy_injector import ToyInjector

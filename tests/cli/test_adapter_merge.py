@@ -14,7 +14,7 @@ from tests.cli.adapters import assert_one_line, call
 from transformers import AutoModelForCausalLM
 
 import lorafw
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.models import folder as folders
 from lorafw.testing.toys import toy_folder
 from lorafw.types import AdapterSpec, AdapterState, canonical_pair

@@ -8,7 +8,7 @@ import pytest
 from tests.cli.adapters import assert_one_line, call, cut_off, written
 from tests.unit.adapters.states import SHAPES, random_adapter, same_tensors
 
-from lorafw.adapters.peft_layout import read_adapter, read_recipe
+from lorafw.adapters.layout.peft_layout import read_adapter, read_recipe
 
 
 def test_an_adapter_is_cut_and_the_errors_are_told(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.equivalence import reference, worker
 from tests.equivalence.cases import Case
 from torch import Tensor, nn
 
-from lorafw.adapters.expert_factors import by_expert
+from lorafw.adapters.live.expert_factors import by_expert
 from lorafw.assembly.registry import Registry
 from lorafw.contracts import AdaptedModel
 from lorafw.models.transformers_bundle import TransformersBundle

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 import lorafw
-from lorafw.adapters.low_rank import update_of
-from lorafw.adapters.peft_fit import check_fit
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.algebra.low_rank import update_of
+from lorafw.adapters.layout.peft_fit import check_fit
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.adapter_exporter import AdapterExporter
 from lorafw.builtin.auto import Auto

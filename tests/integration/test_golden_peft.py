@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import lorafw
-from lorafw.adapters.peft_layout import read_adapter, write_adapter
-from lorafw.adapters.targets import base_modules
+from lorafw.adapters.layout.peft_layout import read_adapter, write_adapter
+from lorafw.adapters.live.targets import base_modules
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.auto import Auto
 from lorafw.contracts import ModelRequest

@@ -63,7 +63,7 @@ def test_the_same_job_in_a_program_gives_the_same_adapter(
     started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(started)
-    from lorafw.adapters.peft_layout import read_adapter
+    from lorafw.adapters.layout.peft_layout import read_adapter
     from lorafw.assembly.yaml_source import read_yaml
 
     config = dict(read_yaml(Path("runs/first-run/run.yaml")).values)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lorafw.adapters.expert_factors import by_expert
+from lorafw.adapters.live.expert_factors import by_expert
 from lorafw.contracts import AdaptedModel
 from lorafw.errors import AdapterError
 from lorafw.testing.adapting import logits, off_by, rows

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.models.transformers_bundle import TransformersBundle
 from lorafw.testing.toys import toy_tokenizer
 from lorafw_custom.injector import CustomInjector

@@ -15,8 +15,8 @@ import torch
 from click.testing import CliRunner, Result
 
 import lorafw
-from lorafw.adapters.conversion import largest_change
-from lorafw.adapters.peft_layout import adapter_digest, read_adapter
+from lorafw.adapters.conversion.conversion import largest_change
+from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter
 from lorafw.builtin.adapter_formats.peft_bin import PeftBin
 from lorafw.cli.main import main
 from lorafw.contracts import AdapterBase, ModelRequest
@@ -110,7 +110,7 @@ def test_the_reference_adapter_is_loaded_as_it_is(
 def test_a_pickle_under_the_original_names_is_read(
     make_original: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from lorafw.adapters.pickled_adapter import pickle_tensors
+    from lorafw.adapters.conversion.pickled_adapter import pickle_tensors
 
     folder = make_original()
     base = AdapterBase(Glm.from_mapping({"path": str(folder)}, where="model"))

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorafw.adapters.peft_layout import adapter_digest, read_adapter
+from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter
 from lorafw.contracts import ModelBundle, ModelRequest
 from lorafw.errors import AdapterError
 from lorafw.testing.toy_injector import ToyInjector

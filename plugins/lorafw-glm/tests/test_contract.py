@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import Glm4Config, Glm4ForCausalLM
 
 import lorafw
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.contracts import ExportRequest, ModelRequest
 from lorafw.testing import ExporterContract, ModelContract
 from lorafw.testing.toy_injector import ToyInjector

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 
 import lorafw
-from lorafw.adapters.conversion import write_format
+from lorafw.adapters.conversion.conversion import write_format
 from lorafw.builtin.auto import Auto
 from lorafw.cli.main import main
 from lorafw.contracts import AdapterBase, ModelRequest

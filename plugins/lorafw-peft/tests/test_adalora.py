@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import AdaLoraConfig, get_peft_model, get_peft_model_state_dict
 
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.errors import ConfigError
 from lorafw.testing.exchange import load_with_peft
 from lorafw.testing.toys import toy_bundle, toy_rows

@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.errors import AdapterError
 from lorafw.testing.exchange import load_with_peft
 from lorafw.testing.toys import ToyEncoder, toy_bundle, toy_gpt2_bundle, toy_rows

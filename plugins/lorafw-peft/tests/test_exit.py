@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-from lorafw.adapters.folding import FoldedAdapter
+from lorafw.adapters.live.folding import FoldedAdapter
 from lorafw.testing.toys import toy_bundle
 from lorafw_peft.injector import PeftInjector
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.models.transformers_bundle import TransformersBundle
 from lorafw.testing.toys import toy_tokenizer
 from lorafw_peft.injector import PeftInjector

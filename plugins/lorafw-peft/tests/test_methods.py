@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.errors import AdapterError, ConfigError
 from lorafw.testing.exchange import load_with_peft
 from lorafw.testing.toys import toy_bundle, toy_rows

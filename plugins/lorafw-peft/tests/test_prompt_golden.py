@@ -12,7 +12,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from lorafw.adapters.peft_layout import read_adapter
+from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.contracts import ModelBundle
 from lorafw.models.transformers_bundle import TransformersBundle
 from lorafw.testing.toys import toy_tokenizer

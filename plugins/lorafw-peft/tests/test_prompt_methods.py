@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import AlbertForSequenceClassification, LlamaForSequenceClassification
 
 import lorafw
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.contracts import AdaptedModel, ModelBundle
 from lorafw.errors import AdapterError, ConfigError
 from lorafw.models.classifier_bundle import ClassifierBundle

@@ -62,7 +62,7 @@ def base_of(
         LorafwError: what `find_builder` raises of a base that the user names. One that only the
             adapter names counts as unknown if it is not there.
     """
-    from lorafw.adapters.peft_layout import read_recipe
+    from lorafw.adapters.layout.peft_layout import read_recipe
 
     recipe = dict(read_recipe(adapter)) if adapter.is_dir() else {}
     there = (adapter / _CONFIG).is_file()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from lorafw.adapters.safe_files import sync_folder, write_json
-from lorafw.adapters.tensor_stream import TensorStream
+from lorafw.adapters.files.safe_files import sync_folder, write_json
+from lorafw.adapters.files.tensor_stream import TensorStream
 from lorafw.errors import ExportError
 
 if TYPE_CHECKING:

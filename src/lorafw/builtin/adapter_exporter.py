@@ -31,8 +31,8 @@ class AdapterExporter(Exporter):
         Raises:
             ExportError: the adapter is not finite or does nothing, or differs when read back.
         """
-        from lorafw.adapters.peft_layout import adapter_digest, read_adapter, write_adapter
-        from lorafw.adapters.targets import base_modules
+        from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter, write_adapter
+        from lorafw.adapters.live.targets import base_modules
         from lorafw.models.names import stores_transposed
 
         state = request.model.state()
@@ -55,7 +55,7 @@ class AdapterExporter(Exporter):
 
 
 def _check_trained(state: AdapterState, base: Mapping[str, Tensor]) -> None:
-    from lorafw.adapters.effect import can_act
+    from lorafw.adapters.layout.effect import can_act
 
     for name, tensor in state.tensors.items():
         if not tensor.isfinite().all():

@@ -49,8 +49,8 @@ class MergedExporter(Exporter):
             ExportError: the base has this adapter in it already, a weight is not finite, an update
                 was lost, or a file differs when read.
         """
-        from lorafw.adapters.peft_layout import write_recipe
-        from lorafw.adapters.safe_files import write_json
+        from lorafw.adapters.files.safe_files import write_json
+        from lorafw.adapters.layout.peft_layout import write_recipe
         from lorafw.builtin._shards import ShardWriter
 
         merged = _merged_before(request)
@@ -74,8 +74,8 @@ class MergedExporter(Exporter):
 
 def _merged_before(request: ExportRequest) -> list[str]:
     """Digests of the adapters in the base, and of this one, which must not be among them."""
-    from lorafw.adapters.digest import adapter_digest
-    from lorafw.adapters.peft_layout import read_recipe
+    from lorafw.adapters.layout.digest import adapter_digest
+    from lorafw.adapters.layout.peft_layout import read_recipe
 
     builder, mine = request.builder, adapter_digest(request.model.state())
     folder = builder.folder() if isinstance(builder, TransformersBuilder) else None

@@ -13,8 +13,8 @@ from lorafw.cli.tables import columns
 from lorafw.errors import UsageError
 
 if TYPE_CHECKING:
-    from lorafw.adapters.adapter_folder import AdapterFolder
-    from lorafw.adapters.combination import Combined
+    from lorafw.adapters.algebra.combination import Combined
+    from lorafw.adapters.layout.adapter_folder import AdapterFolder
 
 METHODS = ("linear", "svd", "ties", "dare-linear", "dare-ties")
 
@@ -61,7 +61,7 @@ def combine(
     `linear` is the weighted sum of their updates, exactly. Where the rank must be cut, the
     relative error of every module is printed.
     """
-    from lorafw.adapters.adapter_folder import open_adapter, refuse_unlike, write_derived
+    from lorafw.adapters.layout.adapter_folder import open_adapter, refuse_unlike, write_derived
 
     check_output(out, overwrite=overwrite)
     factors = _weights(weights, len(paths))
@@ -77,8 +77,8 @@ def combine(
 def _combined(
     sources: Sequence[AdapterFolder], factors: Sequence[float], way: Mapping[str, Any]
 ) -> Combined:
-    from lorafw.adapters.combinable import Part
-    from lorafw.adapters.combination import Method, Way, combine
+    from lorafw.adapters.algebra.combinable import Part
+    from lorafw.adapters.algebra.combination import Method, Way, combine
 
     pairs = zip(sources, factors, strict=True)
     parts = [Part(str(source.path), source.state, factor) for source, factor in pairs]
@@ -86,7 +86,7 @@ def _combined(
 
 
 def _tell_unknown_bases(sources: Sequence[AdapterFolder]) -> None:
-    from lorafw.adapters.adapter_folder import same_base
+    from lorafw.adapters.layout.adapter_folder import same_base
 
     first, *others = sources
     for other in others:

@@ -14,8 +14,8 @@ from lorafw.cli.adapter_output import percent
 from lorafw.cli.tables import columns
 
 if TYPE_CHECKING:
-    from lorafw.adapters.agreement import Agreement
-    from lorafw.adapters.comparison import Comparison, ModuleComparison, TensorComparison
+    from lorafw.adapters.algebra.agreement import Agreement
+    from lorafw.adapters.algebra.comparison import Comparison, ModuleComparison, TensorComparison
 
 HEAD = ("MODULE", "COSINE", "NORMS B/A", "|A-B|/|A|", "DIRECTIONS", "IN", "OUT")
 NAMED = 5
@@ -28,8 +28,8 @@ NAMED = 5
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(first: Path, second: Path, *, as_json: bool) -> None:
     """Tell how the adapters A and B differ: angles and sizes of their updates, and settings."""
-    from lorafw.adapters.adapter_folder import open_adapter, same_base
-    from lorafw.adapters.comparison import compare as compare_states
+    from lorafw.adapters.algebra.comparison import compare as compare_states
+    from lorafw.adapters.layout.adapter_folder import open_adapter, same_base
 
     one, other = open_adapter(first), open_adapter(second)
     found, same = compare_states(one.state, other.state), same_base(one, other)

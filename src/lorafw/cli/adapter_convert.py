@@ -43,7 +43,7 @@ def convert(
 
     Formats: `lorafw plugins list`. OUT must not exist yet, and appears whole or not at all.
     """
-    from lorafw.adapters.conversion import write_format
+    from lorafw.adapters.conversion.conversion import write_format
     from lorafw.assembly.adapter_formats import exported_adapter, format_of, make_format
     from lorafw.assembly.base_model import base_of
     from lorafw.assembly.registry import Registry

@@ -14,9 +14,9 @@ from lorafw.cli.adapter_output import percent
 from lorafw.cli.tables import columns
 
 if TYPE_CHECKING:
-    from lorafw.adapters.adapter_folder import AdapterFolder
-    from lorafw.adapters.base_norms import BaseNorms
-    from lorafw.adapters.inspection import AdapterReport, ModuleReport
+    from lorafw.adapters.algebra.base_norms import BaseNorms
+    from lorafw.adapters.algebra.inspection import AdapterReport, ModuleReport
+    from lorafw.adapters.layout.adapter_folder import AdapterFolder
 
 HEAD = ("MODULE", "RANK", "SCALING", "OUT x IN", "|ΔW|", "/ |W|", "EFF.", "STABLE", "LARGEST")
 SHOWN = 4
@@ -39,8 +39,8 @@ def inspect(path: Path, base: str | None, plots: Path | None, *, as_json: bool) 
     PATH is the folder of an adapter or of a run. The base is only read for the norms of its
     weights, and left out if it is gone.
     """
-    from lorafw.adapters.adapter_folder import open_adapter
-    from lorafw.adapters.inspection import inspect_adapter
+    from lorafw.adapters.algebra.inspection import inspect_adapter
+    from lorafw.adapters.layout.adapter_folder import open_adapter
 
     adapter = open_adapter(path)
     report = inspect_adapter(adapter.state, _base(adapter, base))
@@ -50,13 +50,13 @@ def inspect(path: Path, base: str | None, plots: Path | None, *, as_json: bool) 
 
 
 def _base(adapter: AdapterFolder, path: str | None) -> BaseNorms | None:
-    from lorafw.adapters.base_norms import given_base, noted_base
+    from lorafw.adapters.algebra.base_norms import given_base, noted_base
 
     return noted_base(adapter) if path is None else given_base(adapter, path)
 
 
 def _plot(report: AdapterReport, folder: Path) -> None:
-    from lorafw.adapters.plots import write_plots
+    from lorafw.adapters.algebra.plots import write_plots
 
     for file in write_plots(report, folder):
         click.echo(f"Wrote {file}.", err=True)

@@ -13,7 +13,7 @@ from lorafw.cli.tables import columns
 from lorafw.errors import UsageError
 
 if TYPE_CHECKING:
-    from lorafw.adapters.resizing import Resized
+    from lorafw.adapters.algebra.resizing import Resized
     from lorafw.types import AdapterState
 
 
@@ -35,7 +35,7 @@ def resize(
 
     Prints the relative error of every module. Scalings stay; ranks never grow.
     """
-    from lorafw.adapters.adapter_folder import open_adapter, write_derived
+    from lorafw.adapters.layout.adapter_folder import open_adapter, write_derived
 
     check_output(out, overwrite=overwrite)
     source = open_adapter(path)
@@ -47,7 +47,7 @@ def resize(
 
 
 def _resized(state: AdapterState, rank: int | None, energy: float | None) -> Resized:
-    from lorafw.adapters.resizing import resize_to_energy, resize_to_rank
+    from lorafw.adapters.algebra.resizing import resize_to_energy, resize_to_rank
 
     if rank is not None and energy is None:
         return resize_to_rank(state, rank)

@@ -63,9 +63,9 @@ def adapter_state(place: Place, bundle: ModelBundle, *, strict: bool = True) -> 
     Raises:
         AdapterError: it is damaged, does nothing, or is of another base or tokenizer.
     """
-    from lorafw.adapters.effect import can_act
-    from lorafw.adapters.peft_fit import check_fit
-    from lorafw.adapters.peft_layout import read_adapter
+    from lorafw.adapters.layout.effect import can_act
+    from lorafw.adapters.layout.peft_fit import check_fit
+    from lorafw.adapters.layout.peft_layout import read_adapter
 
     assert place.adapter is not None
     if strict:

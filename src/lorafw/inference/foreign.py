@@ -25,7 +25,7 @@ def foreign_state(place: Place, bundle: ModelBundle) -> AdapterState | None:
     Raises:
         AdapterError: the files are damaged, or the adapter is of another base.
     """
-    from lorafw.adapters.conversion import check_base
+    from lorafw.adapters.conversion.conversion import check_base
 
     assert place.adapter is not None
     registry = Registry()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lorafw.adapters.folding import FoldedAdapter
+from lorafw.adapters.live.folding import FoldedAdapter
 from lorafw.errors import UsageError
 from lorafw.inference.classify import Texts, probabilities
 from lorafw.inference.continuation import Sampling, continue_rows

@@ -118,7 +118,7 @@ def _unnamed_classes(place: Place) -> tuple[str, ...]:
     PEFT notes no names down; what is trained whole has the head among it, whose narrowest tensor
     has as many rows as there are classes.
     """
-    from lorafw.adapters.peft_layout import read_adapter
+    from lorafw.adapters.layout.peft_layout import read_adapter
 
     if place.task is not Task.CLASSIFICATION or place.adapter is None:
         return ()

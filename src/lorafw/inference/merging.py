@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import torch
 
-from lorafw.adapters.peft_layout import read_recipe
-from lorafw.adapters.safe_files import publish
+from lorafw.adapters.files.safe_files import publish
+from lorafw.adapters.layout.peft_layout import read_recipe
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.merged_exporter import MergedExporter
 from lorafw.contracts.exporter import ExportRequest

@@ -80,7 +80,7 @@ def _exported(folder: Path) -> Path:
 
 
 def _recipe(folder: Path) -> Mapping[str, Any]:
-    from lorafw.adapters.peft_layout import RECIPE_FILE, read_recipe
+    from lorafw.adapters.layout.peft_layout import RECIPE_FILE, read_recipe
 
     recipe = read_recipe(folder)
     for part in ("model", "encoder", "injector"):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lorafw.adapters.base_tensors import merged_tensors, tensor_of
-from lorafw.adapters.trained_parts import TrainedParts
-from lorafw.adapters.untying import untie
+from lorafw.adapters.live.base_tensors import merged_tensors, tensor_of
+from lorafw.adapters.live.trained_parts import TrainedParts
+from lorafw.adapters.live.untying import untie
 from lorafw.contracts import AdaptedModel, ModelBundle
 from lorafw.models.names import checkpoint_names
 from lorafw.types import AdapterSpec, canonical_pair

@@ -78,7 +78,7 @@ class AdapterFormatContract(ComponentContract, kind="adapter_format"):
     def test_what_it_wrote_is_read_back(
         self, adapter_format: AdapterFormat, tmp_path: Path
     ) -> None:
-        from lorafw.adapters.conversion import largest_change
+        from lorafw.adapters.conversion.conversion import largest_change
 
         state, base, path = self.state(), self.base(tmp_path), tmp_path / self.name
         self.written(adapter_format, state, path, base)

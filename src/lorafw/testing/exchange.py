@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.assembly.registry import Registry
 from lorafw.errors import AdapterError
 from lorafw.models.names import stores_transposed

@@ -34,8 +34,8 @@ class ModelContract(ComponentContract, kind="model"):
         Raises:
             NotPromised: the builder reads no folder.
         """
-        from lorafw.adapters.safe_files import write_json
-        from lorafw.adapters.safe_tensors import write_tensors
+        from lorafw.adapters.files.safe_files import write_json
+        from lorafw.adapters.files.safe_tensors import write_tensors
         from lorafw.models.names import checkpoint_names
 
         if getattr(model, "path", None) is None:

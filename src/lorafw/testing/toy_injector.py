@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorafw.adapters.lora_options import LoRAOptions
+from lorafw.adapters.live.lora_options import LoRAOptions
 
 if TYPE_CHECKING:
     from lorafw.contracts import AdaptedModel, ModelBundle

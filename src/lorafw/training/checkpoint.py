@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lorafw.adapters.safe_files import publish
-from lorafw.adapters.safe_tensors import write_tensors
+from lorafw.adapters.files.safe_files import publish
+from lorafw.adapters.files.safe_tensors import write_tensors
 from lorafw.contracts.engine import Engine, TrainingState
 from lorafw.contracts.trainer import TrainJob
 from lorafw.errors import CheckpointError

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from lorafw.adapters import peft_layout
-from lorafw.adapters.peft_layout import adapter_digest, read_adapter, read_recipe
+from lorafw.adapters.layout import peft_layout
+from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter, read_recipe
 from lorafw.builtin.adapter_exporter import AdapterExporter
 from lorafw.builtin.auto import Auto
 from lorafw.contracts import AdaptedModel, ExportRequest, ModelRequest

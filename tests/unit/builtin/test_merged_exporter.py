@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lorafw.adapters.peft_layout import read_recipe
-from lorafw.adapters.safe_files import publish
+from lorafw.adapters.files.safe_files import publish
+from lorafw.adapters.layout.peft_layout import read_recipe
 from lorafw.builtin._shards import ShardWriter
 from lorafw.builtin.auto import Auto
 from lorafw.builtin.merged_exporter import MergedExporter

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.models import folder as folders
 from lorafw.testing.toys import toy_folder
 from lorafw.types import AdapterSpec, AdapterState, canonical_pair

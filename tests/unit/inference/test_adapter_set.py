@@ -8,7 +8,7 @@ import torch
 from transformers.models.gemma.modeling_gemma import GemmaTextScaledWordEmbedding
 
 import lorafw
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.builtin.prompt import Prompt
 from lorafw.errors import AdapterError, UsageError
 from lorafw.inference.adapter_set import AdapterSet

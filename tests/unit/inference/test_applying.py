@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import lorafw
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.assembly.registry import Registry
 from lorafw.errors import AdapterError
 from lorafw.inference.applying import apply_adapter

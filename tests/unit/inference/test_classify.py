@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lorafw
-from lorafw.adapters.peft_layout import write_adapter
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.errors import AdapterError, UsageError
 from lorafw.inference.loaded import LoadedModel
 from lorafw.testing.toy_classifier import CLASSES, toy_bert, toy_pair_tokenizer

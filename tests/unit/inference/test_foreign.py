@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import lorafw
-from lorafw.adapters.peft_layout import write_adapter
-from lorafw.adapters.pickled_adapter import pickle_tensors
+from lorafw.adapters.conversion.pickled_adapter import pickle_tensors
+from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.errors import AdapterError
 from lorafw.testing.toy_injector import ToyInjector
 from lorafw.testing.toys import toy_bundle, toy_folder

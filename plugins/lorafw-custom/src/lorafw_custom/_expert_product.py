@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lorafw.adapters.expert_factors import by_expert
+from lorafw.adapters.live.expert_factors import by_expert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

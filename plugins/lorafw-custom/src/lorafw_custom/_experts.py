@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from lorafw.adapters.expert_factors import merged_experts
+from lorafw.adapters.live.expert_factors import merged_experts
 from lorafw.models.experts import expert_sizes
 from lorafw_custom._expert_product import expert_products
 from lorafw_custom._layer import AdapterLayer

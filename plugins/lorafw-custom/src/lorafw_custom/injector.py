@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field
 
-from lorafw.adapters.lora_options import LoRAOptions
+from lorafw.adapters.live.lora_options import LoRAOptions
 from lorafw.errors import AdapterError
 
 if TYPE_CHECKING:

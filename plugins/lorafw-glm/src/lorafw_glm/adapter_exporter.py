@@ -32,7 +32,7 @@ class ChatGLMAdapterExporter(Exporter):
                 differs when read back.
             AdapterError: a module has no counterpart in the original.
         """
-        from lorafw.adapters.targets import base_modules
+        from lorafw.adapters.live.targets import base_modules
         from lorafw_glm.adapter_format import write_original
         from lorafw_glm.key_map import Rows
 

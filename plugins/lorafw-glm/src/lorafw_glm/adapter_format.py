@@ -34,7 +34,7 @@ class ChatGLMAdapter(AdapterFormat):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """A folder of PEFT's whose tensors have the original names."""
-        from lorafw.adapters.tensor_files import names_inside
+        from lorafw.adapters.files.tensor_files import names_inside
 
         files = ("adapter_model.safetensors", "adapter_model.bin")
         found = next((path / name for name in files if (path / name).is_file()), path)
@@ -42,8 +42,8 @@ class ChatGLMAdapter(AdapterFormat):
 
     def read(self, path: Path, base: AdapterBase) -> AdapterState:
         """The adapter in the folder, for the base's conversion to transformers' Glm."""
-        from lorafw.adapters.pickled_adapter import read_either
-        from lorafw.adapters.plain_lora import require_plain_lora
+        from lorafw.adapters.conversion.pickled_adapter import read_either
+        from lorafw.adapters.conversion.plain_lora import require_plain_lora
         from lorafw_glm.adapter_names import to_glm
 
         state = read_either(path)
@@ -52,7 +52,7 @@ class ChatGLMAdapter(AdapterFormat):
 
     def write(self, state: AdapterState, path: Path, base: AdapterBase) -> Sequence[Path]:
         """Make the folder, which PEFT loads onto the original model."""
-        from lorafw.adapters.plain_lora import require_plain_lora
+        from lorafw.adapters.conversion.plain_lora import require_plain_lora
 
         require_plain_lora(state, "an adapter of the original ChatGLM")
         rows = _rows(base)
@@ -87,7 +87,7 @@ def write_original(
         AdapterError: a module has no counterpart in the original.
         ExportError: what was read back is not what was written.
     """
-    from lorafw.adapters.peft_layout import adapter_digest, read_adapter, write_adapter
+    from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter, write_adapter
     from lorafw.errors import ExportError
     from lorafw_glm.adapter_names import to_original
     from lorafw_glm.key_map import original_module

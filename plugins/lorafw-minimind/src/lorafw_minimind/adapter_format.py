@@ -39,7 +39,7 @@ class MiniMindLora(AdapterFormat):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """A file of tensors one of which is the A of MiniMind's LoRA."""
-        from lorafw.adapters.tensor_files import names_inside
+        from lorafw.adapters.files.tensor_files import names_inside
 
         return _MARK in names_inside(path)
 
@@ -59,8 +59,8 @@ class MiniMindLora(AdapterFormat):
         """
         import torch
 
-        from lorafw.adapters.plain_lora import require_plain_lora
-        from lorafw.adapters.tensor_files import write_pickle
+        from lorafw.adapters.conversion.plain_lora import require_plain_lora
+        from lorafw.adapters.files.tensor_files import write_pickle
         from lorafw_minimind._bundle import lora_targets
         from lorafw_minimind.generations import DEFAULTS
         from lorafw_minimind.lora_pth import lora_tensors

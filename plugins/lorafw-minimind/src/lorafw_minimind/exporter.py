@@ -46,7 +46,7 @@ class MiniMindPth(Exporter):
             ExportError: the model is no MiniMind, a number is not finite or does not fit, or a
                 file differs when read back.
         """
-        from lorafw.adapters.safe_files import write_json
+        from lorafw.adapters.files.safe_files import write_json
 
         bundle = _minimind(request)
         name = f"{bundle.form.hidden_size}{'_moe' if bundle.form.num_experts else ''}.pth"

@@ -7,9 +7,9 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lorafw.adapters.base_tensors import merged_numbers, merged_tensors, tensor_of
-from lorafw.adapters.trained_parts import TrainedParts
-from lorafw.adapters.untying import untie
+from lorafw.adapters.live.base_tensors import merged_numbers, merged_tensors, tensor_of
+from lorafw.adapters.live.trained_parts import TrainedParts
+from lorafw.adapters.live.untying import untie
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values, fresh_values, named_generator
 from lorafw.models.names import checkpoint_names

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft.tuners.lora.layer import ParamWrapper
 
-from lorafw.adapters.expert_factors import merged_experts
+from lorafw.adapters.live.expert_factors import merged_experts
 from lorafw.errors import AdapterError
 from lorafw.models.experts import ExpertSizes
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lorafw.adapters.targets import refuse_adapted, saved_modules
-from lorafw.adapters.trained_parts import TrainedParts
-from lorafw.adapters.untying import untie
+from lorafw.adapters.live.targets import refuse_adapted, saved_modules
+from lorafw.adapters.live.trained_parts import TrainedParts
+from lorafw.adapters.live.untying import untie
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values
 from lorafw.errors import AdapterError

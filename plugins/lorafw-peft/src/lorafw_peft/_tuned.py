@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from lorafw.adapters.base_tensors import merged_tensors, refuse_quantised, tensor_of
-from lorafw.adapters.trained_parts import TrainedParts
-from lorafw.adapters.untying import untie
+from lorafw.adapters.live.base_tensors import merged_tensors, refuse_quantised, tensor_of
+from lorafw.adapters.live.trained_parts import TrainedParts
+from lorafw.adapters.live.untying import untie
 from lorafw.contracts import AdaptedModel
 from lorafw.contracts._adapter_values import copy_values
 from lorafw.errors import AdapterError

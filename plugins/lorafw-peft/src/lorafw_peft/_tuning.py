@@ -6,8 +6,8 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from lorafw.adapters.peft_patterns import shortest_selection
-from lorafw.adapters.targets import has_suffix, refuse_adapted
+from lorafw.adapters.layout.peft_patterns import shortest_selection
+from lorafw.adapters.live.targets import has_suffix, refuse_adapted
 from lorafw.errors import AdapterError
 from lorafw.models.names import stores_transposed
 from lorafw.types import AdapterSpec

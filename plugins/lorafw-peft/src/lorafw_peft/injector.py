@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from lorafw.adapters.lora_options import LoRAOptions
+from lorafw.adapters.live.lora_options import LoRAOptions
 from lorafw.errors import AdapterError, ConfigError
 from lorafw.types import Capability
 from lorafw_peft._prompt_methods import PROMPT_METHODS, finished_options, prompt_capabilities

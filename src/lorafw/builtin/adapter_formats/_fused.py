@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lorafw.adapters.base_weights import base_weights
+from lorafw.adapters.conversion.base_weights import base_weights
 from lorafw.errors import AdapterError
 
 if TYPE_CHECKING:

@@ -26,13 +26,13 @@ class Peft(AdapterFormat):
 
     def read(self, path: Path, base: AdapterBase) -> AdapterState:  # noqa: ARG002 - names are ours
         """The adapter in the folder."""
-        from lorafw.adapters.peft_layout import read_adapter
+        from lorafw.adapters.layout.peft_layout import read_adapter
 
         return read_adapter(path)
 
     def write(self, state: AdapterState, path: Path, base: AdapterBase) -> Sequence[Path]:
         """Make the folder; with a known base, targets are named by suffixes as PEFT does."""
-        from lorafw.adapters.peft_layout import write_adapter
+        from lorafw.adapters.layout.peft_layout import write_adapter
 
         path.mkdir()
         return write_adapter(path, state, **told_by(base))

@@ -30,14 +30,14 @@ class PeftBin(AdapterFormat):
 
     def read(self, path: Path, base: AdapterBase) -> AdapterState:  # noqa: ARG002 - names are ours
         """The adapter in the folder."""
-        from lorafw.adapters.pickled_adapter import read_pickled
+        from lorafw.adapters.conversion.pickled_adapter import read_pickled
 
         return read_pickled(path)
 
     def write(self, state: AdapterState, path: Path, base: AdapterBase) -> Sequence[Path]:
         """Make the folder, for tools that do not read safetensors."""
-        from lorafw.adapters.peft_layout import TENSOR_FILE
-        from lorafw.adapters.pickled_adapter import pickle_tensors
+        from lorafw.adapters.conversion.pickled_adapter import pickle_tensors
+        from lorafw.adapters.layout.peft_layout import TENSOR_FILE
         from lorafw.builtin.adapter_formats.peft import Peft
 
         files = Peft().write(state, path, base)

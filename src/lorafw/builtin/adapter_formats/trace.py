@@ -47,7 +47,7 @@ class Trace(AdapterFormat):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """A file of tensors one of which is called `lora_right_weight`."""
-        from lorafw.adapters.tensor_files import names_inside
+        from lorafw.adapters.files.tensor_files import names_inside
 
         return _RIGHT.encode() in names_inside(path)
 
@@ -58,8 +58,8 @@ class Trace(AdapterFormat):
             AdapterError: as the contract says; or there are weights beside it that are neither
                 the base's nor the base's with this update.
         """
-        from lorafw.adapters.plain_lora import state_of_pairs
-        from lorafw.adapters.tensor_files import plain_tensors
+        from lorafw.adapters.conversion.plain_lora import state_of_pairs
+        from lorafw.adapters.files.tensor_files import plain_tensors
         from lorafw.builtin.adapter_formats._fused import check_weights
 
         stored = plain_tensors(path)
@@ -74,9 +74,9 @@ class Trace(AdapterFormat):
         base: AdapterBase,  # noqa: ARG002 - names are the base's own
     ) -> Sequence[Path]:
         """Write a file of the LoRA tensors alone; their scaling is folded into `left`."""
-        from lorafw.adapters.plain_lora import require_plain_lora
-        from lorafw.adapters.safe_tensors import write_tensors
-        from lorafw.adapters.tensor_files import write_pickle
+        from lorafw.adapters.conversion.plain_lora import require_plain_lora
+        from lorafw.adapters.files.safe_tensors import write_tensors
+        from lorafw.adapters.files.tensor_files import write_pickle
 
         require_plain_lora(state, "a TRACE file")
         tensors = dict(item for module in state.spec.targets for item in self._named(module, state))
@@ -88,7 +88,7 @@ class Trace(AdapterFormat):
 
     def remarks(self, path: Path, base: AdapterBase) -> Sequence[str]:
         """That the weights beside the adapter hold its update already, if they do."""
-        from lorafw.adapters.tensor_files import plain_tensors
+        from lorafw.adapters.files.tensor_files import plain_tensors
         from lorafw.builtin.adapter_formats._fused import is_fused
 
         if not is_fused(self.read(path, base), plain_tensors(path), base):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lorafw.adapters.conversion import write_format
-from lorafw.adapters.peft_layout import adapter_digest, read_adapter
+from lorafw.adapters.conversion.conversion import write_format
+from lorafw.adapters.layout.peft_layout import adapter_digest, read_adapter
 from lorafw.builtin.adapter_formats.peft import Peft
 from lorafw.builtin.adapter_formats.peft_bin import PeftBin
 from lorafw.contracts import AdapterBase

@@ -1,0 +1,1 @@
+"""What is in an update, and new updates out of trained ones."""

@@ -1,0 +1,1 @@
+"""Adapters from one tool to another."""

@@ -1,0 +1,1 @@
+"""An adapter's folder in the layout of PEFT."""
