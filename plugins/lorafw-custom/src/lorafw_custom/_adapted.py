@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from torch import nn
 
 from lorafw.adapters.live.base_tensors import merged_numbers, merged_tensors, tensor_of
+from lorafw.adapters.live.subtracted_starts import parted, with_starts
 from lorafw.adapters.live.trained_parts import TrainedParts
 from lorafw.adapters.live.untying import untie
 from lorafw.contracts import AdaptedModel
@@ -19,7 +20,6 @@ from lorafw_custom._embedding import LoRAEmbedding
 from lorafw_custom._experts import ExpertsUpdate, experts_update
 from lorafw_custom._linear import LoRALinear
 from lorafw_custom._over_layer import LoRAOverLayer
-from lorafw_custom._plain_form import parted, with_starts
 from lorafw_custom._sharing import share_inputs
 from lorafw_custom._starts import start_values
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -93,8 +92,3 @@ def _olora(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """The first columns of Q and rows of R of W = Q·R (OLoRA, arXiv:2406.01775)."""
     columns, rows = torch.linalg.qr(weight)
     return rows[:rank].cpu().contiguous(), columns[:, :rank].cpu().contiguous()
-
-
-def doubled_alpha(alpha: float, *, use_rslora: bool) -> float:
-    """The alpha that gives at rank 2r the factor that `alpha` gives at rank r."""
-    return alpha * (math.sqrt(2) if use_rslora else 2)

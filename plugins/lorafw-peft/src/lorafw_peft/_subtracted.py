@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch
 from peft import LoraConfig
 
-from lorafw.types import AdapterState
+from lorafw.adapters.live.subtracted_starts import with_starts
 from lorafw_peft._lora_layers import NAME, factors_of
-from lorafw_peft._starts import doubled_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
-    from lorafw.types import AdapterSpec
+    from lorafw.types import AdapterSpec, AdapterState
 
 _START = "start"
 
@@ -47,14 +44,10 @@ class SubtractedStart:
                 self.factors[name] = factor
 
     def as_plain_lora(self, state: AdapterState) -> AdapterState:
-        """The same update as LoRA of rank 2r: A' = [A; A₀], B' = [B, -B₀], the factor unchanged."""
-        tensors = dict(state.tensors)
-        for module in self._spec.targets:
-            down, up = self._spec.pair_of(module)
-            first, second = (self.factors[name].detach().cpu() for name in (down, up))
-            tensors[down] = torch.cat([tensors[down], first])
-            tensors[up] = torch.cat([tensors[up], -second], dim=1)
-        return AdapterState(_doubled(state.spec), tensors)
+        """The same update as LoRA of rank 2r, in the form in which everyone reads it."""
+        pairs = {module: self._spec.pair_of(module) for module in self._spec.targets}
+        starts = {m: (self.factors[down], self.factors[up]) for m, (down, up) in pairs.items()}
+        return with_starts(state, starts)
 
 
 def _add(layer: Any, rank: int, scaling: float) -> None:
@@ -62,16 +55,3 @@ def _add(layer: Any, rank: int, scaling: float) -> None:
     layer.update_layer(_START, rank, rank, config=config)
     layer.scaling[_START] = scaling
     layer.set_adapter([NAME, _START])
-
-
-def _doubled(spec: AdapterSpec) -> AdapterSpec:
-    def alpha(value: float) -> float:
-        return doubled_alpha(value, use_rslora=spec.use_rslora)
-
-    return replace(
-        spec,
-        rank=2 * spec.rank,
-        alpha=alpha(spec.alpha),
-        rank_pattern={name: 2 * rank for name, rank in spec.rank_pattern.items()},
-        alpha_pattern={name: alpha(value) for name, value in spec.alpha_pattern.items()},
-    )

@@ -25,10 +25,11 @@ def with_starts(state: AdapterState, starts: Mapping[str, tuple[Tensor, Tensor]]
         starts: A0 and B0 of every target.
     """
     tensors = dict(state.tensors)
-    for module, (a, b) in starts.items():
+    for module, pair in starts.items():
         down, up = state.spec.pair_of(module)
-        tensors[down] = torch.cat([tensors[down], a.float().cpu()])
-        tensors[up] = torch.cat([tensors[up], -b.float().cpu()], dim=1)
+        a, b = (factor.detach().float().cpu() for factor in pair)
+        tensors[down] = torch.cat([tensors[down], a])
+        tensors[up] = torch.cat([tensors[up], -b], dim=1)
     return AdapterState(_of_twice_the_rank(state.spec), tensors)
 
 
