@@ -23,7 +23,14 @@ from lorafw.presets.catalog import preset_names, preset_text
 PRESETS = preset_names()
 WANTED = {
     *("glue-mrpc", "metamath-qa", "gsm8k", "code-feedback", "trace", "minimind-identity"),
-    *("glm-instruction", "tiny-llm", "accelerate", "deepspeed-zero2", "deepspeed-zero3"),
+    *(
+        "glm-instruction",
+        "tiny-llm",
+        "mixed-ranks",
+        "accelerate",
+        "deepspeed-zero2",
+        "deepspeed-zero3",
+    ),
     "template",
 }
 
