@@ -69,7 +69,10 @@ def test_nothing_to_train_is_an_error_in_the_training_split_only(
 
 
 def test_an_error_of_the_encoder_tells_the_row(plain_tokenizer: Any) -> None:
-    template = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}hi"
+    template = (
+        "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}"
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
     short = ChatExample((Message("user", "q"), Message("assistant", "a")))
     long = ChatExample((*short.messages, Message("assistant", "b")))
     with pytest.raises(DataError, match=r"too long.*\(row 2 of split 'train'\)"):

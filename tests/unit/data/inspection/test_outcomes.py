@@ -13,7 +13,10 @@ from lorafw.types import ChatExample, Encoded, Message, PromptExample, Split
 
 TALK = ChatExample((Message("user", "q"), Message("assistant", "a")))
 LONG = ChatExample((*TALK.messages, Message("assistant", "b")))
-PICKY = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}hi"
+PICKY = (
+    "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}"
+    "{% for m in messages %}{{ m.content }}{% endfor %}"
+)
 
 
 def test_the_rows_are_those_of_a_run(tokenizer: Any) -> None:
