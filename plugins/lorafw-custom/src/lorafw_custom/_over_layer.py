@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lorafw.models.dense import dense_weight
 from lorafw.models.names import features, stores_transposed
 from lorafw_custom._layer import AdapterLayer
 
@@ -68,10 +68,8 @@ class LoRAOverLayer(AdapterLayer):
         return F.linear(x, self._as_linear(self.weight).to(x.dtype))
 
     def dense_weight(self) -> Tensor:
-        """The weight as `[out, in]`; of a quantised layer, what it makes of the identity."""
-        if self.weight.is_floating_point():
-            return self._as_linear(self.weight)
-        return self.product(torch.eye(self.in_features, device=self.weight.device)).t()
+        """The weight as `[out, in]`; of a quantised layer, the numbers its bits stand for."""
+        return self._as_linear(dense_weight(self.layer))
 
     def merged_weight(self) -> Tensor:
         """The weight with the update in it, in its own layout; see `merged`.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 
+from lorafw.adapters.algebra.subspace import largest_singular
 from lorafw.contracts._adapter_values import named_generator
 from lorafw.errors import AdapterError
 from lorafw.types import canonical_pair
@@ -57,22 +58,9 @@ def _pissa(layer: AdapterLayer, name: str, generator: Generator) -> tuple[Tensor
     if rank > min(weight.shape):
         fault = f"{name} has {min(weight.shape)} singular values, fewer than the rank {rank}."
         raise AdapterError(fault, where="injector.init")
-    u, s, vh = _largest_singular(weight, rank, generator)
-    root = (s / layer.scaling).sqrt()
-    return root[:, None] * vh, u * root
-
-
-def _largest_singular(
-    weight: Tensor, rank: int, generator: Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest singular values and vectors by subspace iteration (arXiv:0909.4061, 4.4)."""
-    columns = min(rank + _EXTRA, *weight.shape)
-    sketch = torch.randn(weight.shape[1], columns, generator=generator).to(weight.device)
-    basis = torch.linalg.qr(weight @ sketch).Q
-    for _ in range(_SWEEPS):
-        basis = torch.linalg.qr(weight @ torch.linalg.qr(weight.t() @ basis).Q).Q
-    u, s, vh = torch.linalg.svd(basis.t() @ weight, full_matrices=False)
-    return basis @ u[:, :rank], s[:rank], vh[:rank]
+    u, s, vh = largest_singular(weight, rank + _EXTRA, generator, rounds=_SWEEPS)
+    root = (s[:rank] / layer.scaling).sqrt()
+    return root[:, None] * vh[:rank], u[:, :rank] * root
 
 
 def _orthogonal(layer: AdapterLayer, name: str, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lorafw.errors import AdapterError
-from lorafw.models.dense import dense_weight
+from lorafw.models.dense import weight_by_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,9 +51,8 @@ def base_weight(layer: Any) -> Tensor:
     An embedding counts as a linear from the vocabulary to the width.
     """
     base = layer.get_base_layer()
-    weight = dense_weight(base).float()
-    turned = getattr(layer, "fan_in_fan_out", False) or isinstance(base, torch.nn.Embedding)
-    return weight.T if turned else weight
+    weight = weight_by_output(base)
+    return weight.T if isinstance(base, torch.nn.Embedding) else weight
 
 
 def _gaussian(weight: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lorafw.adapters.algebra.low_rank import Decomposition, LowRank
+from lorafw.adapters.algebra.subspace import largest_singular
 
 EXACT_UP_TO = 1024
 """Smaller side of an update beyond which its decomposition is approximated."""
@@ -16,9 +17,8 @@ OVERSAMPLING, ROUNDS = 16, 4
 def nearest_of_rank(update: Tensor, rank: int, generator: torch.Generator) -> tuple[LowRank, float]:
     """An update of low rank that is as near as can be, and its relative Frobenius error.
 
-    Beyond `EXACT_UP_TO` it is found by randomised subspace iteration (Halko, Martinsson and Tropp
-    2011, algorithms 4.4 and 5.1), within a fraction of a per cent of the nearest; the error is
-    measured either way.
+    Beyond `EXACT_UP_TO` it is found by randomised subspace iteration, within a fraction of a per
+    cent of the nearest; the error is measured either way.
 
     Args:
         update: [out, in], fp32.
@@ -36,9 +36,4 @@ def _exact(update: Tensor) -> Decomposition:
 
 
 def _approximate(update: Tensor, directions: int, generator: torch.Generator) -> Decomposition:
-    start = torch.randn(update.shape[1], min(directions, *update.shape), generator=generator)
-    basis = torch.linalg.qr(update @ start).Q
-    for _ in range(ROUNDS):
-        basis = torch.linalg.qr(update @ torch.linalg.qr(update.T @ basis).Q).Q
-    left, values, right = torch.linalg.svd(basis.T @ update, full_matrices=False)
-    return Decomposition(basis @ left, values, right)
+    return Decomposition(*largest_singular(update, directions, generator, rounds=ROUNDS))

@@ -37,9 +37,10 @@ class FoldedAdapter:
         self._before: dict[str, Tensor] = {}
         self._off = ExitStack()
         weakref.finalize(self, self._off.close)  # at exit too, while there still is a torch
+        trained = model.base_values().keys()
         trained_whole: dict[str, Tensor] = {}
         for name, tensor in model.merged_state():
-            if name in model.base_values():
+            if name in trained:
                 trained_whole[name] = tensor.clone()
             else:
                 self._write(name, tensor)
