@@ -132,6 +132,23 @@ def test_what_is_no_adapter_and_what_is_there_are_refused(tmp_path: Path, base: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
+def test_a_merged_model_that_answers_otherwise_is_not_written(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lorafw.builtin import _shards
+
+    real = _shards.ShardWriter.add
+    spoilt = f"{TARGETS[0]}.weight"
+    monkeypatch.setattr(
+        _shards.ShardWriter,
+        "add",
+        lambda writer, name, tensor: real(writer, name, -tensor if name == spoilt else tensor),
+    )
+    result = call("merge", adapter(tmp_path / "a", base), tmp_path / "m")
+    assert_one_line(result, 1, "logits are off by")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
 def test_memory_holds_one_weight_beside_the_base(tmp_path: Path) -> None:
     """The tensors that are alive while merging, over those of base and adapter."""
     from lorafw.inference import merging
