@@ -59,6 +59,9 @@ class Watched(Engine):
         self._trace.norms.append(outcome.grad_norm)
         return outcome
 
+    def discard(self) -> None:
+        self._inner.discard()
+
     def accumulate(self, *, last: bool) -> AbstractContextManager[None]:
         return self._inner.accumulate(last=last)
 

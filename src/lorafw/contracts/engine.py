@@ -71,6 +71,8 @@ class Engine(ABC):
     """
 
     world: World
+    lockstep: bool = True
+    """Whether every micro-batch is a collective, so that all ranks must run equally many of them."""
 
     @abstractmethod
     def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
@@ -91,6 +93,14 @@ class Engine(ABC):
     @abstractmethod
     def step(self, *, learning_rate: float) -> StepOutcome:
         """Clip, update at `learning_rate` times each group's `lr_scale`, and zero gradients."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Forget what was accumulated since the last step, as if it had never been; collective.
+
+        Called where a step is given up: the loss was not finite, or memory ran out in the middle
+        of a forward or backward pass.
+        """
 
     @abstractmethod
     def all_reduce_sum(self, tensor: Tensor) -> Tensor:

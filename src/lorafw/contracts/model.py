@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
@@ -116,6 +116,14 @@ class ModelBundle(ABC):
     def head(self) -> nn.Module | None:
         """The module behind `logits`, if it is one; its hooks are passed by in the loss."""
         return None
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The blocks that `plan.gradient_checkpointing` recomputes, first to last.
+
+        Empty for a model that cannot say; it is then refused gradient checkpointing.
+        """
+        return ()
 
     @property
     def pad_id(self) -> int:

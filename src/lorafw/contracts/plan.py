@@ -75,6 +75,12 @@ class TrainPlan(Options):
     max_grad_norm: float | None = Field(
         1.0, gt=0, description="Clip the global gradient norm to this; null for no clipping."
     )
+    gradient_checkpointing: bool = Field(
+        False, description="Keep only what enters each layer, and compute the rest again backwards."
+    )
+    non_finite: Literal["stop", "skip"] = Field(
+        "stop", description="What to do with a step whose loss is not a finite number."
+    )
     neftune_alpha: float | None = Field(
         None, gt=0, description="Noise on embeddings in training (NEFTune, arXiv:2310.05914)."
     )

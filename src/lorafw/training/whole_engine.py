@@ -25,6 +25,8 @@ class WholeEngine(Engine):
         wrapped: `job.module` in the backend's wrapper, or as it is.
     """
 
+    lockstep = False
+
     def __init__(self, job: EngineJob, world: World, wrapped: nn.Module) -> None:
         self.world = world
         self._job, self._wrapped = job, wrapped
@@ -59,6 +61,10 @@ class WholeEngine(Engine):
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return StepOutcome(float(norm))
+
+    def discard(self) -> None:
+        """Drop the gradients."""
+        self._optimizer.zero_grad(set_to_none=True)
 
     def _clip(self) -> Tensor:
         limit = self._job.max_grad_norm
