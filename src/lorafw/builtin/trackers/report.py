@@ -1,0 +1,27 @@
+"""Listener `report`: a page about the run, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorafw.builtin.trackers._history import History
+from lorafw.contracts.listener import Listener
+
+FILE = "report.html"
+
+
+class Report(Listener):
+    """Writes report.html: what was run, how it went, and how to use what came out."""
+
+    def open(self, folder: Path) -> object:
+        """A listener that writes after each evaluation and at the end."""
+        return _Page(folder)
+
+
+class _Page(History):
+    def show(self) -> None:
+        from lorafw.builtin.trackers import _page
+
+        temporary = self.folder / f".{FILE}"
+        temporary.write_text(_page.render(self), encoding="utf-8")
+        temporary.replace(self.folder / FILE)
