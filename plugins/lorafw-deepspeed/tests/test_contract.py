@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorafw.testing import TrainerContract
+from lorafw.testing.engine import EngineContract
 from lorafw_deepspeed.trainer import DeepSpeedTrainer
 
 
@@ -12,3 +13,14 @@ class TestDeepSpeedTrainer(TrainerContract):
     @pytest.fixture(params=[0, 1, 2, 3], ids="stage-{}".format)
     def trainer(self, request: pytest.FixtureRequest) -> DeepSpeedTrainer:
         return DeepSpeedTrainer(zero_stage=request.param, persistence_threshold=0)
+
+
+class TestOffload(EngineContract):
+    @pytest.fixture(
+        params=[(2, "optimizer"), (3, "optimizer parameters")],  # 1 goes the way of 2
+        ids=lambda case: f"stage-{case[0]}-{case[1].replace(' ', '-')}",
+    )
+    def trainer(self, request: pytest.FixtureRequest) -> DeepSpeedTrainer:
+        stage, moved = request.param
+        options = {f"offload_{what}": True for what in moved.split()}
+        return DeepSpeedTrainer(zero_stage=stage, persistence_threshold=0, **options)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from safetensors.torch import save_file
 
 from lorafw.assembly.registry import Registry
 from lorafw.contracts import Trainer
+from lorafw.testing.giving_up import check_giving_up
+from lorafw.testing.promise import NotPromised
 from lorafw.testing.toy_training import started, train
 
 
@@ -24,6 +27,8 @@ def main(request: str, output: Path) -> None:
     kind = Registry().load("trainer", wanted["name"])
     trainer = kind.from_mapping(wanted["options"], where="trainer")
     assert isinstance(trainer, Trainer)
+    with suppress(NotPromised):
+        check_giving_up(trainer)
     with started(trainer) as running:
         done = train(running)
         rank = running.world.rank

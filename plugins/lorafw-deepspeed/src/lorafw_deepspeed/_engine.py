@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,15 +18,13 @@ from lorafw.training.whole_engine import WholeEngine
 class DeepSpeedEngine(WholeEngine):
     """Stage 0. In fp32 it clips and forgets the norm, so clipping is done here."""
 
-    def __init__(
-        self, job: EngineJob, world: World, stage: int, persistence_threshold: int
-    ) -> None:
-        config = _config(job, stage, persistence_threshold)
+    def __init__(self, job: EngineJob, world: World, config: dict[str, Any]) -> None:
         self._deepspeed, *_ = deepspeed.initialize(
             model=job.module, optimizer=job.optimizer, config=config
         )
         super().__init__(job, world, self._deepspeed)
-        self._stage = stage
+        self._stage: int = config["zero_optimization"]["stage"]
+        self.lockstep = self._stage > 1  # these reduce in every backward pass
 
     @contextmanager
     def accumulate(self, *, last: bool) -> Iterator[None]:
@@ -38,8 +37,11 @@ class DeepSpeedEngine(WholeEngine):
         self._deepspeed.backward(loss, scale_wrt_gas=False)
 
     def step(self, *, learning_rate: float) -> StepOutcome:
-        """Clip by the global norm, update, zero."""
+        """Clip by the global norm, update, zero; or only zero, if the norm is not finite."""
         norm = float(self._clip())
+        if not math.isfinite(norm):
+            self.discard()
+            return StepOutcome(norm, skipped=True)
         self._update(learning_rate)
         return StepOutcome(norm)
 
@@ -47,28 +49,17 @@ class DeepSpeedEngine(WholeEngine):
         set_learning_rate(self._deepspeed.optimizer.param_groups, learning_rate)
         self._deepspeed.step()
 
+    def discard(self) -> None:
+        """Drop the gradients."""
+        self._stop_timers()
+        super().discard()
+
+    def _stop_timers(self) -> None:
+        """A pass that raised left its timers running, and they start only once."""
+        for timer in self._deepspeed.timers.get_timers().values():
+            timer.reset()
+
     def close(self) -> None:
         """Remove DeepSpeed's hooks from the module."""
         super().close()
         self._deepspeed.destroy()
-
-
-def _config(job: EngineJob, stage: int, persistence_threshold: int) -> dict[str, Any]:
-    trainable = sum(parameter.numel() for parameter in job.parameters.values())
-    return {
-        "train_micro_batch_size_per_gpu": 1,  # required; the loop decides what a micro-batch is
-        "gradient_accumulation_steps": 1,  # so that nothing divides behind the loop's back
-        "gradient_clipping": (job.max_grad_norm or 0.0) if stage else 0.0,
-        "steps_per_print": 10**9,
-        "zero_force_ds_cpu_optimizer": False,
-        "zero_allow_untested_optimizer": True,  # lorafw's own tests say which
-        "zero_optimization": {
-            "stage": stage,
-            "reduce_bucket_size": max(trainable, 1),  # its buffer is allocated whole
-            "allgather_bucket_size": max(trainable, 1),
-            "stage3_param_persistence_threshold": persistence_threshold,
-            # Blocks of experts that DeepSpeed takes for leaves lose gradients where the block's own
-            # input wants none; here every rank sends something, or nothing, through all experts.
-            "leaf_module": {"classes": []},
-        },
-    }

@@ -14,8 +14,11 @@ from typing import Any
 
 import torch
 from deepspeed.runtime.zero import parameter_offload
+from deepspeed.runtime.zero.linear import zero3_linear_wrap
+from deepspeed.runtime.zero.partition_parameters import Init
 from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Optimizer
 
 Memory = dict[str, Any]
@@ -36,7 +39,7 @@ def begin(zero: Any, optimizer: Optimizer, first: Memory) -> None:
         zero.optimizer = optimizer
         if hasattr(zero, "_link_all_hp_params"):  # stages 1 and 2; it went by that one group
             zero._link_all_hp_params()  # noqa: SLF001
-    for flat in _masters(zero):
+    for flat in masters(zero):
         optimizer.state.pop(flat, None)
         if first:
             optimizer.state[flat] = {key: _spread(flat, value) for key, value in first.items()}
@@ -48,7 +51,7 @@ def _spread(flat: Tensor, value: Any) -> Any:
 
 def remember(zero: Any, cut: Iterable[str], single: Memory) -> None:
     """Make room for tensors of the size of each piece, and set single values."""
-    for flat in _masters(zero):
+    for flat in masters(zero):
         zero.optimizer.state[flat] = {
             **{key: torch.zeros_like(flat) for key in cut},
             **{key: _placed(zero, flat, value) for key, value in single.items()},
@@ -66,7 +69,7 @@ def _placed(zero: Any, flat: Tensor, value: Any) -> Any:
 def memory(zero: Any) -> tuple[list[str], Memory]:
     """Keys of what is cut into pieces, and single values; every piece has the same."""
     _link(zero)
-    held = zero.optimizer.state.get(next(iter(_masters(zero))), {})
+    held = zero.optimizer.state.get(next(iter(masters(zero))), {})
     cut = [key for key, value in held.items() if _is_cut(value)]
     return cut, {key: value for key, value in held.items() if key not in cut}
 
@@ -86,16 +89,24 @@ def forget(module: nn.Module) -> None:
 
     It leaves the outermost module on its stack of running ones, and every module in the cache of
     a method. Through them all weights, and the process group, would live as long as Python does.
+    And it leaves its own linear in torch, which rounds otherwise.
     """
     running = parameter_offload.FWD_MODULE_STACK
     running[:] = [other for other in running if other is not module]
+    forget_releases()
+    if functional.linear is zero3_linear_wrap:
+        functional.linear = Init.linear_bk
+
+
+def forget_releases() -> None:
+    """Empty the cache of what stage 3 may let go of; it knows modules and steps, but no traces."""
     cached = vars(PartitionedParameterCoordinator)[
         "_PartitionedParameterCoordinator__params_to_release"
     ]
     inspect.getclosurevars(cached).nonlocals["func"].cache_clear()
 
 
-def _masters(zero: Any) -> Iterable[Tensor]:
+def masters(zero: Any) -> Iterable[Tensor]:
     """The flat fp32 pieces that the optimizer updates."""
     for name in ("single_partition_of_fp32_groups", "fp32_partitioned_groups_flat"):
         if hasattr(zero, name):

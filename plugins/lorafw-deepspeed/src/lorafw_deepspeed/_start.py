@@ -7,6 +7,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +16,23 @@ from lorafw.contracts import World
 from lorafw.training.process_group import join, leave
 
 
-def start(*, timeout_minutes: float) -> World:
-    """Join the process group and let DeepSpeed adopt it."""
+def start(*, timeout_minutes: float, config: Path | None = None) -> World:
+    """Join the process group and let DeepSpeed adopt it.
+
+    Args:
+        timeout_minutes: how long a rank waits for the others.
+        config: the user's own config, which DeepSpeed looks at first.
+
+    Raises:
+        ConfigError: DeepSpeed does not know what is in that config.
+    """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     # DeepSpeed 0.19 calls collectives by names that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.", FutureWarning)
     deepspeed = _imported()  # before there is a group: its default arguments would keep the group
+    if config:
+        _check(config)
     world = join(timeout_minutes=timeout_minutes, alone=True)
     os.environ.setdefault("LOCAL_RANK", str(world.device.index or 0))  # read at every turn
     with _quiet():
@@ -54,6 +65,13 @@ def _imported() -> Any:
         import deepspeed
     _forgo_shared_memory_operator(deepspeed)
     return deepspeed
+
+
+def _check(config: Path) -> None:
+    from lorafw_deepspeed._unknown_keys import check
+
+    with _quiet():
+        check(config)
 
 
 def _forgo_shared_memory_operator(deepspeed: Any) -> None:

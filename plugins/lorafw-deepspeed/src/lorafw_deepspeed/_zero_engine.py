@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import deepspeed
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from lorafw.contracts import EngineJob, StepOutcome, TrainingState, World
 from lorafw.training.optimizer_memory import VALUE, as_tensors, from_tensors
+from lorafw_deepspeed._discarding import discard
 from lorafw_deepspeed._engine import DeepSpeedEngine
 from lorafw_deepspeed._partitions import begin, first_memory, forget, memory, remember
 
@@ -25,11 +27,9 @@ from lorafw_deepspeed._partitions import begin, first_memory, forget, memory, re
 class ZeroEngine(DeepSpeedEngine):
     """Stages 1 to 3. Every `safe_*` call is collective: all ranks, in the same order."""
 
-    def __init__(
-        self, job: EngineJob, world: World, stage: int, persistence_threshold: int
-    ) -> None:
+    def __init__(self, job: EngineJob, world: World, config: dict[str, Any]) -> None:
         self._first = first_memory(job.optimizer)
-        super().__init__(job, world, stage, persistence_threshold)
+        super().__init__(job, world, config)
         self._zero = self._deepspeed.optimizer
         begin(self._zero, job.optimizer, self._first)
 
@@ -39,10 +39,18 @@ class ZeroEngine(DeepSpeedEngine):
         return {name: grad.detach().clone() for name, grad in found.items() if grad is not None}
 
     def step(self, *, learning_rate: float) -> StepOutcome:
-        """DeepSpeed clips here, since only it sees the whole norm."""
+        """DeepSpeed clips, since only it sees the whole norm, and skips what is not finite."""
         self._update(learning_rate)
         norm = float(self._deepspeed.get_global_grad_norm())
-        return StepOutcome(norm, skipped=not self._deepspeed.was_step_applied())
+        skipped = not self._deepspeed.was_step_applied()
+        if skipped:
+            self.discard()
+        return StepOutcome(norm, skipped)
+
+    def discard(self) -> None:
+        """Drop the gradients, wherever DeepSpeed has put them."""
+        self._stop_timers()
+        discard(self._zero, self._job.module)
 
     def state(self) -> TrainingState:
         """Values and what the optimizer remembers, gathered from the partitions."""
