@@ -1,4 +1,4 @@
-"""The trainer `accelerate` keeps the promises of its kind."""
+"""The trainer `accelerate` keeps the promises of its kind, with parameters whole and sharded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from lorafw_accelerate.trainer import AccelerateTrainer
 
 
 class TestAccelerateTrainer(TrainerContract):
-    @pytest.fixture
-    def trainer(self) -> AccelerateTrainer:
-        return AccelerateTrainer()
+    @pytest.fixture(params=[False, True], ids=["whole", "sharded"])
+    def trainer(self, request: pytest.FixtureRequest) -> AccelerateTrainer:
+        return AccelerateTrainer(fsdp=request.param)

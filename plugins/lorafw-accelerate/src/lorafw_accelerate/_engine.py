@@ -6,30 +6,27 @@ from contextlib import AbstractContextManager
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState, PartialState
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorafw.contracts import EngineJob, World
-from lorafw.errors import TrainingError
 from lorafw.training.whole_engine import WholeEngine
+from lorafw_accelerate._start import start_accelerate
+
+
+def open_whole(job: EngineJob, world: World) -> AccelerateEngine:
+    """Let Accelerate wrap the module; every rank holds every parameter."""
+    accelerator = start_accelerate(world)
+    return AccelerateEngine(job, world, accelerator, accelerator.prepare_model(job.module))
 
 
 class AccelerateEngine(WholeEngine):
-    """Core's optimizer stays the one that holds the state; Accelerate only drives it."""
+    """Core's optimizer stays the one that holds the state, and that is stepped."""
 
-    def __init__(self, job: EngineJob, world: World) -> None:
-        # Without cpu=True and without a GPU every rank would train alone, unnoticed.
-        self._accelerator = Accelerator(cpu=world.device.type == "cpu", mixed_precision="no")
-        if self._accelerator.num_processes != world.world_size:
-            raise TrainingError(
-                f"Accelerate sees {self._accelerator.num_processes} processes, the launcher "
-                f"started {world.world_size}.",
-                where="trainer.accelerate",
-                mend="Look for ACCELERATE_* variables in the environment.",
-            )
-        wrapped = self._accelerator.prepare_model(job.module)
+    def __init__(
+        self, job: EngineJob, world: World, accelerator: Accelerator, wrapped: nn.Module
+    ) -> None:
+        self._accelerator = accelerator
         super().__init__(job, world, wrapped)
-        self._driver = self._accelerator.prepare_optimizer(job.optimizer, device_placement=False)
 
     def accumulate(self, *, last: bool) -> AbstractContextManager[None]:
         """Reduce gradients on the last micro-batch only."""
@@ -54,9 +51,3 @@ class AccelerateEngine(WholeEngine):
         """Let Accelerate drop its references."""
         super().close()
         self._accelerator.free_memory()
-
-
-def forget() -> None:
-    """Clear the singletons, so that the next run of this process starts clean."""
-    for state in (AcceleratorState, GradientState, PartialState):
-        state._reset_state()  # noqa: SLF001 - Accelerate has no public call for it
