@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorafw.errors import ConfigError
+from lorafw.errors import ConfigError, ExportError
 
 CONFIG, RECORD, CHECKPOINTS = "run.yaml", "run.json", "checkpoints"
 
@@ -40,16 +40,31 @@ class RunFolder:
         """Whether a run finished here or left a checkpoint."""
         return self.record.exists() or self.checkpoints.is_dir()
 
+    @property
+    def newest_step(self) -> int | None:
+        """Step of the newest checkpoint of any stage; None before the first."""
+        names = [path.name.removeprefix("step-") for path in self.checkpoints.glob("*/step-*")]
+        return max((int(name) for name in names if name.isdigit()), default=None)
+
     def read_record(self) -> dict[str, Any]:
         """What `run.json` holds."""
         record: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
         return record
 
     def write_record(self, record: Mapping[str, Any]) -> None:
-        """Write `run.json` in one move."""
+        """Write `run.json` in one move.
+
+        Raises:
+            ExportError: it cannot be written.
+        """
         temporary = self.record.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.record)
+        try:
+            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            temporary.replace(self.record)
+        except OSError as error:
+            mend = "What was exported is whole; continue with --resume to have the record too."
+            fault = f"cannot be written: {error.strerror}."
+            raise ExportError(fault, where=str(self.record), mend=mend) from error
 
 
 def choose(output: Path | None, name: str, *, resume: bool) -> RunFolder:
@@ -94,8 +109,9 @@ def prepare(folder: RunFolder) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
+        fault = "it is a file" if folder.path.is_file() else error.strerror
         raise ConfigError(
-            f"'{folder.path}' cannot be written to: {error.strerror}.",
+            f"'{folder.path}' cannot be written to: {fault}.",
             where="run.output",
             mend="Choose another with --output.",
         ) from None

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lorafw.adapters.files.safe_files import publish
+from safetensors import SafetensorError
+
+from lorafw.adapters.files.safe_files import clear_unfinished, publish
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
-from lorafw.errors import Interrupted
+from lorafw.errors import ExportError, Interrupted
+from lorafw.training.guards.room import require_room
+from lorafw.training.stopping import heard_signal
 
 
 @dataclass
@@ -42,12 +46,17 @@ class RunSession:
         """
         self._announce("stage_start", stage=stage)
         job = replace(self.job, checkpoints=self.folder / "checkpoints" / stage)
+        if self.running.world.rank == 0:
+            sizes = (exporter.expected_bytes(self.request) for exporter in self.exporters.values())
+            require_room(job, self.folder, sum(sizes))
         self.result = self.running.fit(job)
         if self.result.stopped:
-            raise Interrupted(
+            end = Interrupted(
                 f"stopped on request after step {self.result.steps}.",
                 mend="A checkpoint was written; continue with --resume.",
             )
+            end.exit_code = 128 + heard_signal()
+            raise end
         return self.result
 
     def evaluate(self) -> Mapping[str, float]:
@@ -64,7 +73,15 @@ class RunSession:
 
     def _export(self, name: str, exporter: Exporter) -> None:
         final = self.folder / name
-        publish(lambda folder: exporter.export(self.request, folder), final)
+        try:
+            publish(lambda folder: exporter.export(self.request, folder), final)
+        except (OSError, SafetensorError) as error:
+            raise ExportError(
+                f"cannot be written: {error}.",
+                where=str(final),
+                mend="Mend this and continue with --resume: what was trained is in a checkpoint.",
+            ) from error
+        clear_unfinished(self.folder, name)
         self.exports[name] = final
         self.job.emit("export_end", exporter=name, path=final)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorafw import run_folder
-from lorafw.errors import ConfigError
+from lorafw.errors import ConfigError, ExportError
 from lorafw.run_folder import RunFolder
 
 
@@ -40,3 +40,29 @@ def test_the_record_comes_back(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_record({"steps": 3, "first_loss": None})
     assert folder.read_record() == {"steps": 3, "first_loss": None}
+
+
+def test_a_folder_that_is_a_file_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(ConfigError, match="run' cannot be written to: it is a file") as caught:
+        run_folder.prepare(RunFolder(tmp_path / "run"))
+    assert caught.value.exit_code == 2
+
+
+def test_a_record_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"run\.json: cannot be written: No such file") as caught:
+        RunFolder(tmp_path / "gone").write_record({"steps": 3})
+    assert "--resume" in caught.value.mend
+
+
+def test_the_newest_step_of_any_stage(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.newest_step is None
+    for name in (
+        "one/step-00000002",
+        "two/step-00000011",
+        "two/.step-00000012.new-1",
+        "two/step-x",
+    ):
+        (folder.checkpoints / name).mkdir(parents=True)
+    assert folder.newest_step == 11

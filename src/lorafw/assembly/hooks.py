@@ -49,8 +49,13 @@ class Events:
         learning_rate: float,
         tokens: int,
         seconds: float,
+        skipped: bool,
     ) -> None:
-        """An optimizer step is done; tokens are real ones, over all ranks, padding not counted."""
+        """An optimizer step is done; tokens are real ones, over all ranks, padding not counted.
+
+        `skipped`: nothing was updated, as loss or gradients were not finite; then the loss and the
+        gradient norm may be no finite numbers either.
+        """
 
     @_announces
     def evaluation_end(self, step: int, figures: Mapping[str, float], best: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ByteSize, Field
 
+from lorafw.contracts._sizes import numel
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.errors import ExportError
 from lorafw.models.builder import TransformersBuilder
@@ -63,6 +64,12 @@ class MergedExporter(Exporter):
         request.model.bundle.tokenizer.save_pretrained(folder)
         write_recipe(folder, {**request.recipe, "merged": True, _MERGED: merged})
         return sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def expected_bytes(self, request: ExportRequest) -> int:
+        """The base's weights once, in the dtype they are written in."""
+        wide = {"fp32": 4, "bf16": 2, "fp16": 2}.get(self.dtype)
+        weights = request.model.frozen().values()
+        return sum(numel(w) * (wide or w.element_size()) for w in weights)
 
     def _cast(self, tensor: Tensor) -> Tensor:
         import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -37,7 +37,7 @@ class StepOutcome:
 
     Attributes:
         grad_norm: global gradient norm before clipping.
-        skipped: the step was not applied (overflow under loss scaling).
+        skipped: the step was not applied, as its gradients are not finite.
     """
 
     grad_norm: float
@@ -54,12 +54,15 @@ class EngineJob:
         parameters: the trainable fp32 parameters under canonical names.
         optimizer: a torch optimizer over those parameters, built by core.
         max_grad_norm: clip the global norm to this, or None.
+        layers: the blocks that the module repeats, for engines that gather weights block by block;
+            empty for a model that cannot say.
     """
 
     module: nn.Module
     parameters: Mapping[str, nn.Parameter]
     optimizer: Optimizer
     max_grad_norm: float | None
+    layers: Sequence[nn.Module] = ()
 
 
 class Engine(ABC):
@@ -72,7 +75,12 @@ class Engine(ABC):
 
     world: World
     lockstep: bool = True
-    """Whether every micro-batch is a collective, so that all ranks must run equally many of them."""
+    """Whether every micro-batch is a collective, so that all ranks must run as many of them."""
+    gradient_hooks: bool = True
+    """Whether hooks on the job's parameters see a gradient before the engine does anything with it.
+
+    Loss scaling needs that; an engine that puts others in their place (FSDP2) does without fp16.
+    """
 
     @abstractmethod
     def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
@@ -92,11 +100,17 @@ class Engine(ABC):
 
     @abstractmethod
     def step(self, *, learning_rate: float) -> StepOutcome:
-        """Clip, update at `learning_rate` times each group's `lr_scale`, and zero gradients."""
+        """Clip, update at `learning_rate` times each group's `lr_scale`, and zero gradients.
+
+        Where the norm of the gradients is not finite nothing is updated, on any rank: they are
+        forgotten, and the outcome says `skipped`.
+        """
 
     @abstractmethod
     def discard(self) -> None:
-        """Forget what was accumulated since the last step, as if it had never been; collective.
+        """Forget what was accumulated since the last step, as if it had never been.
+
+        Collective only where `lockstep` is: a rank that ran out of memory calls it alone.
 
         Called where a step is given up: the loss was not finite, or memory ran out in the middle
         of a forward or backward pass.

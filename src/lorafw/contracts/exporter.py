@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lorafw.contracts._sizes import numel
 from lorafw.contracts.component import Component
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBuilder
@@ -35,6 +36,13 @@ class Exporter(Component, ABC):
     """
 
     requires: ClassVar[frozenset[Capability]] = frozenset()
+
+    def expected_bytes(self, request: ExportRequest) -> int:
+        """About how much `export` will write; asked before training, so that it ends in room.
+
+        Unless an exporter knows better: the trained numbers in fp32.
+        """
+        return sum(4 * numel(p) for p in request.model.trainable().values())
 
     @abstractmethod
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:

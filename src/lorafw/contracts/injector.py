@@ -42,6 +42,14 @@ class AdaptedModel(ABC):
         and trained rows of embeddings.
         """
 
+    def frozen(self) -> Mapping[str, Tensor]:
+        """Parameters that training must leave as they are, to the bit, by their live names.
+
+        All that are not trained; an adapter that changes one of them itself leaves it out.
+        """
+        named = self.bundle.module.named_parameters()
+        return {name: parameter for name, parameter in named if not parameter.requires_grad}
+
     @abstractmethod
     def disabled(self) -> AbstractContextManager[None]:
         """While open, the model computes what the base alone computes."""

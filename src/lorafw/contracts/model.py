@@ -23,7 +23,8 @@ class ModelRequest:
 
     Attributes:
         task: what the model is for.
-        device: where its weights go.
+        device: where its weights go; the meta device, for names and shapes alone, is asked for only
+            of builders that say `builds_without_weights`.
         seed: what random weights follow from.
         labels: names of the classes, for classification; empty for those the model's files name.
     """
@@ -136,6 +137,14 @@ class ModelBuilder(Component, ABC):
     """Builds one family of base models from its published files."""
 
     tasks: ClassVar[frozenset[Task]]
+
+    @property
+    def builds_without_weights(self) -> bool:
+        """Whether `build` on the meta device reads no weights, and does not try what it builds.
+
+        Such models can be planned for before they are loaded.
+        """
+        return False
 
     @classmethod
     def recognises(cls, path: Path) -> bool:  # noqa: ARG003 - a family that can tell, overrides it

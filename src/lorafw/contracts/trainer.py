@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,11 @@ def silent(event: str, **payload: Any) -> None:
     """An `Emit` for those who do not listen."""
 
 
+def numbered(row: int) -> str:
+    """The name of a row of which no more is known than its index."""
+    return f"row {row + 1}"
+
+
 Ended = Literal["finished", "early stopping", "asked to stop"]
 """Why a fit ended."""
 
@@ -44,7 +49,10 @@ class TrainJob:
         seed: with epoch and step, all that the order of rows depends on.
         checkpoints: folder for checkpoints, or None to write none.
         resume: continue from the newest checkpoint in that folder, if there is one.
-        fingerprint: what a checkpoint must agree with to be continued (data, base, spec, …).
+        fingerprint: what a checkpoint must agree with to be continued, part by part (data, base,
+            adapter, …): JSON values, options by name or a digest.
+        accept_changed: parts that need not agree.
+        row_name: what the user calls a training row, by its index in `rows`.
     """
 
     model: AdaptedModel
@@ -58,7 +66,9 @@ class TrainJob:
     emit: Emit = silent
     checkpoints: Path | None = None
     resume: bool = False
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    accept_changed: Collection[str] = ()
+    row_name: Callable[[int], str] = numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,8 @@ class FitResult:
         ended: why it ended.
         best_step: the step whose evaluation was the best; None without one after a step.
         best_figure: what the plan's `metric_for_best` was then.
+        accepted_changes: what was changed on the way and accepted, a sentence for each.
+        skipped_steps: those that updated nothing, as loss or gradients were not finite.
     """
 
     steps: int
@@ -88,6 +100,8 @@ class FitResult:
     ended: Ended = "finished"
     best_step: int | None = None
     best_figure: float | None = None
+    accepted_changes: Sequence[str] = ()
+    skipped_steps: int = 0
 
     @property
     def stopped(self) -> bool:
@@ -128,6 +142,13 @@ class Trainer(Component, ABC):
     @abstractmethod
     def capabilities(self) -> frozenset[Capability]:
         """What the trainer can do with these options."""
+
+    def variants(self) -> Sequence[Trainer]:
+        """This trainer in every way of running that must give the same update.
+
+        `lorafw verify` compares them; unless a trainer has more than one, itself.
+        """
+        return (self,)
 
     @abstractmethod
     def start(self) -> RunningTrainer:

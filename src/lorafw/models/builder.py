@@ -29,7 +29,7 @@ class TransformersBuilder(GrowingVocabulary):
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CAUSAL_LM})
 
-    dtype: Literal["auto", "fp32", "bf16"] = Field(
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Dtype of the frozen weights; auto is the one the files have."
     )
     tokenizer_path: str | None = Field(
@@ -59,6 +59,11 @@ class TransformersBuilder(GrowingVocabulary):
         Raises:
             ModelError: it is not where the options say.
         """
+
+    @property
+    def builds_without_weights(self) -> bool:
+        """A folder's config and headers tell all, unless weights are quantised as they are read."""
+        return self.quantize is None and self.folder() is not None
 
     def runs_code(self) -> bool:
         """Whether Python files in the model's folder may be run."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lorafw.types import Tokenizer
 
-DtypeName: TypeAlias = Literal["auto", "fp32", "bf16"]
+DtypeName: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
 """The dtype of a frozen base; `auto` is the one its files have."""
 
 _FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError)
@@ -159,7 +159,8 @@ def torch_dtype(name: DtypeName) -> torch.dtype | None:
     """The torch dtype of an option value; None for `auto`."""
     import torch
 
-    return {"auto": None, "fp32": torch.float32, "bf16": torch.bfloat16}[name]
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return dtypes.get(name)
 
 
 def check_vocabulary(model: Any, tokenizer: Any) -> None:

@@ -81,6 +81,30 @@ class EngineContract(ComponentContract, kind="trainer"):
             advance(engine, [2])
             assert equal(engine.state(), expected), "the same step gave another result"
 
+    def test_a_step_given_up_leaves_nothing_behind(self, trainer: Trainer) -> None:
+        """Between micro-batches, before the update, and when memory ran out in either pass."""
+        from lorafw.testing.giving_up import check_giving_up
+
+        check_giving_up(trainer)
+
+    def test_gradients_that_are_not_finite_update_nothing(self, trainer: Trainer) -> None:
+        from lorafw.testing.reference import global_batches
+        from lorafw.testing.toy_engine import accumulate, advance, opened
+        from lorafw.testing.values import equal
+
+        with opened(trainer) as engine:
+            advance(engine, [0])
+            kept = engine.state()
+            accumulate(engine, global_batches()[1], factor=float("inf"))
+            outcome = engine.step(learning_rate=1e-3)
+            assert outcome.skipped, "the outcome does not say that the step was skipped"
+            assert equal(engine.state(), kept), "the step changed something"
+            advance(engine, [1])
+            found = engine.state()
+            engine.load_state(kept)
+            advance(engine, [1])
+            assert equal(engine.state(), found), "the next step is another one"
+
     def test_its_state_moves_to_another_engine_and_back(self, trainer: Trainer) -> None:
         from lorafw.testing.toy_engine import advance, opened, values_of
         from lorafw.testing.values import equal

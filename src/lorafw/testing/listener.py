@@ -17,6 +17,7 @@ Told = list[tuple[str, dict[str, Any]]]
 def sample_run(folder: Path, *, fails: bool = False) -> Told:
     """Every event with a payload as a real run has it; one that succeeds, or one that fails."""
     step = {"steps": 2, "epoch": 0.5, "loss": 1.25, "grad_norm": 3.5, "learning_rate": 2e-4}
+    step = {**step, "skipped": False}
     told: Told = [
         ("run_start", {"folder": folder, "config": {"run": {"seed": 0}, "trainer": {"use": "x"}}}),
         ("rows_encoded", {"done": 40, "total": 40}),

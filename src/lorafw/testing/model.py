@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lorafw.contracts import ModelBuilder, ModelBundle, ModelRequest
@@ -10,9 +11,10 @@ from lorafw.testing.promise import NotPromised, skip_unless
 from lorafw.types import Capability, Encoded, Layout, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class ModelContract(ComponentContract, kind="model"):
@@ -102,6 +104,20 @@ class ModelContract(ComponentContract, kind="model"):
         off = _apart(F.linear(rows, weight), bundle.logits(rows))
         assert off <= 1e-5, f"rows times head_weight differ from logits by {off:.1e}"
 
+    def test_layers_computed_twice_change_no_gradient(self, model: ModelBuilder) -> None:
+        from lorafw.testing.values import equal
+        from lorafw.training.gradient_checkpointing import recomputed
+
+        bundle = self.build(model)
+        if not bundle.layers:
+            raise NotPromised("the model does not say what its layers are")
+        bundle.module.requires_grad_(True)
+        once = _gradients(bundle)
+        with _calls_counted(bundle.layers[0]) as calls, recomputed(bundle.layers):
+            twice = _gradients(bundle)
+        assert len(calls) == 2, f"the first layer was computed {len(calls)} times, not twice"
+        assert equal(twice, once), "gradients differ when layers are computed twice"
+
     def test_the_identity_of_the_base_is_stable(self, model: ModelBuilder) -> None:
         first, second = self.build(model).base, self.build(model).base
         assert first, "the base has no identity"
@@ -112,6 +128,30 @@ class ModelContract(ComponentContract, kind="model"):
         bundle = self.build(model)
         bundle.module.float()
         return bundle
+
+
+def _gradients(bundle: ModelBundle) -> dict[str, Tensor]:
+    """Gradients of the sum of squares of what comes before the head."""
+    from lorafw.testing.toys import ToyEncoder
+
+    bundle.module.zero_grad()
+    inputs = ToyEncoder().collate(_rows(), Layout.PADDED, bundle.pad_id).inputs
+    hidden = bundle.hidden(inputs).rows.float()
+    hidden.square().sum().backward()  # type: ignore[no-untyped-call]
+    found = {name: p.grad for name, p in bundle.module.named_parameters()}
+    return {name: grad.clone() for name, grad in found.items() if grad is not None}
+
+
+@contextmanager
+def _calls_counted(layer: nn.Module) -> Iterator[list[object]]:
+    """While open, whatever is inside a layer is noted when it is first called in a pass."""
+    calls: list[object] = []
+    inside = next(part for part in layer.modules() if part is not layer)
+    handle = inside.register_forward_pre_hook(lambda part, _: calls.append(part))
+    try:
+        yield calls
+    finally:
+        handle.remove()
 
 
 def _rows() -> list[Encoded]:

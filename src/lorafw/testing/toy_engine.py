@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,21 @@ from lorafw.training.optimizer import build_optimizer
 from lorafw.types import Batch, Encoded, Layout
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @contextmanager
-def opened(trainer: Trainer, plan: TrainPlan | None = None) -> Iterator[Engine]:
+def opened(
+    trainer: Trainer,
+    plan: TrainPlan | None = None,
+    watch: Callable[[list[nn.Module]], None] | None = None,
+) -> Iterator[Engine]:
     """The trainer's engine on a fresh toy model.
+
+    Args:
+        trainer: whose.
+        plan: what the optimizer is built from.
+        watch: is given the model's layers before the engine sees them.
 
     Raises:
         NotPromised: the trainer has no engine of its own.
@@ -35,7 +44,10 @@ def opened(trainer: Trainer, plan: TrainPlan | None = None) -> Iterator[Engine]:
     parameters = dict(model.trainable())
     module = LossModule(model.bundle, CausalLM())
     optimizer = build_optimizer(plan, parameters)
-    job = EngineJob(module, parameters, optimizer, plan.max_grad_norm)
+    blocks = model.bundle.layers
+    if watch is not None:
+        watch(list(blocks))
+    job = EngineJob(module, parameters, optimizer, plan.max_grad_norm, blocks)
     engine = trainer.open_engine(job, world)
     module.eval()
     try:
@@ -45,8 +57,14 @@ def opened(trainer: Trainer, plan: TrainPlan | None = None) -> Iterator[Engine]:
         trainer.disconnect()
 
 
-def accumulate(engine: Engine, rows: Sequence[Encoded]) -> None:
-    """Gradients of one global batch in three micro-batches, the last of them without targets."""
+def accumulate(engine: Engine, rows: Sequence[Encoded], factor: float = 1.0) -> None:
+    """Gradients of one global batch in three micro-batches, the last of them without targets.
+
+    Args:
+        engine: where.
+        rows: the global batch.
+        factor: what its loss is multiplied by.
+    """
     half = max(1, len(rows) // 2)
     parts = [rows[:half], rows[half:] or rows[:1]]
     batches = [_batch(part, engine) for part in parts]
@@ -57,7 +75,14 @@ def accumulate(engine: Engine, rows: Sequence[Encoded]) -> None:
     for number, batch in enumerate(batches):
         with engine.accumulate(last=number == len(batches) - 1):
             loss = engine.forward(batch, totals)
-            engine.backward(loss * engine.world.world_size)
+            engine.backward(loss * (engine.world.world_size * factor))
+
+
+def begin(engine: Engine, rows: Sequence[Encoded]) -> None:
+    """Gradients of one micro-batch, which is not the last of its step."""
+    with engine.accumulate(last=False):
+        totals = {"targets": float(sum(row.targets for row in rows))}
+        engine.backward(engine.forward(_batch(rows[:1], engine), totals))
 
 
 def advance(engine: Engine, steps: Sequence[int], learning_rate: float = 1e-3) -> list[StepOutcome]:

@@ -106,12 +106,12 @@ def train(
     """
     adapted = model or toy_model(running.world.device)
     events: list[tuple[str, dict[str, Any]]] = []
+    rows, objective = training_rows(), CausalLM(chunk_rows=16)
+    usual = {"rows": rows, "objective": objective, "encoder": ToyEncoder()}
     request = TrainJob(
         model=adapted,
-        encoder=ToyEncoder(),
-        rows=training_rows(),
         plan=plan or training_plan(),
-        **{"objective": CausalLM(chunk_rows=16), "layout": Layout.SEGMENTS, "seed": SEED, **job},
+        **{**usual, "layout": Layout.SEGMENTS, "seed": SEED, **job},
         emit=lambda event, **payload: events.append((event, payload)),
     )
     result = running.fit(request)

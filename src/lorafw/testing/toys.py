@@ -111,15 +111,13 @@ def toy_bundle(dtype: str = "fp32", seed: int = 0, **config: Any) -> ModelBundle
     """The toy Llama as injectors, objectives and trainers are given it.
 
     Args:
-        dtype: of the frozen weights, `fp32` or `bf16`.
+        dtype: of the frozen weights, `fp32`, `bf16` or `fp16`.
         seed: of the weights.
         config: `LlamaConfig` fields that replace the toy's.
     """
-    import torch
-
     from lorafw.models.transformers_bundle import TransformersBundle
 
-    model = toy_llama(seed, **config).to({"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    model = toy_llama(seed, **config).to(_torch_dtype(dtype))
     return TransformersBundle(model, toy_tokenizer(), base=f"toy-{seed}")
 
 
@@ -127,7 +125,7 @@ def toy_gpt2_bundle(dtype: str = "fp32", seed: int = 0) -> ModelBundle:
     """A two-layer GPT-2, whose linears store their weights as [in, out].
 
     Args:
-        dtype: of the frozen weights, `fp32` or `bf16`.
+        dtype: of the frozen weights, `fp32`, `bf16` or `fp16`.
         seed: of the weights.
     """
     import torch
@@ -141,8 +139,14 @@ def toy_gpt2_bundle(dtype: str = "fp32", seed: int = 0) -> ModelBundle:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = GPT2LMHeadModel(config)
-    model = model.to({"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    model = model.to(_torch_dtype(dtype))
     return TransformersBundle(model, toy_tokenizer(), base=f"toy-gpt2-{seed}")
+
+
+def _torch_dtype(name: str) -> Any:
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
 def toy_rows(

@@ -110,5 +110,9 @@ class BatchPlan:
         return batches
 
     def _cost(self, rows: Sequence[int]) -> int:
-        lengths = [self.lengths[row] for row in rows]
-        return max(lengths) * len(lengths) if self.layout is Layout.PADDED else sum(lengths)
+        return cost_of([self.lengths[row] for row in rows], self.layout)
+
+
+def cost_of(lengths: Sequence[int], layout: Layout) -> int:
+    """Tokens in a micro-batch of rows of these lengths; padding counts where there is some."""
+    return max(lengths) * len(lengths) if layout is Layout.PADDED else sum(lengths)

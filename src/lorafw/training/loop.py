@@ -1,246 +1,118 @@
-"""The one training loop: steps, evaluation, checkpoints and events, whichever engine runs it."""
+"""The one training loop: steps, evaluation and checkpoints, whichever engine runs it."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-import torch
-
-from lorafw.contracts.engine import Engine, StepOutcome
+from lorafw.contracts.engine import Engine
 from lorafw.contracts.plan import StepsOrEpoch
 from lorafw.contracts.trainer import Ended, FitResult, TrainJob
-from lorafw.data.encoded.packed import lengths_of
-from lorafw.errors import TrainingError
-from lorafw.training.batches import BatchPlan, MicroBatch
 from lorafw.training.best import Judge, check_held_out_rows, check_place_for_best
-from lorafw.training.checkpoint import Checkpoint, Checkpoints
-from lorafw.training.collation import collated
-from lorafw.training.embedding_noise import EmbeddingNoise
+from lorafw.training.checkpoints.keeper import Checkpoints
 from lorafw.training.evaluation import evaluate
-from lorafw.training.randomness import seed_step
+from lorafw.training.guards.frozen import FrozenGuard
+from lorafw.training.guards.learning import LearningGuard
+from lorafw.training.loss_scaling import LossScaling
+from lorafw.training.record import Record
 from lorafw.training.schedule import learning_rate
+from lorafw.training.share import Shares
+from lorafw.training.step import Stepper
 from lorafw.training.stopping import StopFlag
-from lorafw.types import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class StepTotals:
-    """What all ranks together counted before a step."""
-
-    units: Mapping[str, float]
-    tokens: int
-    stop: bool
+from lorafw.types import Capability
 
 
 class Loop:
-    """Runs one job on one engine."""
+    """Runs one job on one engine.
 
-    def __init__(self, job: TrainJob, engine: Engine, stop: StopFlag) -> None:
+    Args:
+        job: what is trained, and on what.
+        engine: where.
+        stop: raised when the process is asked to stop.
+        capabilities: of the trainer whose engine it is.
+    """
+
+    def __init__(
+        self, job: TrainJob, engine: Engine, stop: StopFlag, capabilities: frozenset[Capability]
+    ) -> None:
         check_held_out_rows(job.plan, job.eval_rows)
         check_place_for_best(job.plan, job.checkpoints)
         self._job, self._engine, self._stop = job, engine, stop
-        self._world = engine.world
-        lengths = lengths_of(job.rows)
-        plan = job.plan
-        self._batches = BatchPlan(
-            lengths, plan.global_batch_size, plan.micro_batch_tokens, job.layout, job.seed
-        )
-        whole = plan.epochs * self._batches.steps_per_epoch
-        self.steps = min(whole, plan.max_steps or whole)
-        self._judge = Judge(plan, job.objective)
-        self._noise = EmbeddingNoise(job)
+        self._whole_gradients = Capability.WHOLE_GRADIENTS in capabilities
+        self._shares = Shares(job, engine.world)
+        whole = job.plan.epochs * self._shares.steps_per_epoch
+        self.steps = min(whole, job.plan.max_steps or whole)
+        self._judge = Judge(job.plan, job.objective)
         self._checkpoints = Checkpoints(job, engine)
-        self._progress = Checkpoint()
-        self._tokens, self._seconds = 0, 0.0
+        self._scale = LossScaling(job.model, engine)
+        self._record = Record(job, engine.world, self._judge, self.steps)
 
     def run(self) -> FitResult:
         """Train from the newest checkpoint, or from the start, to the last step."""
         self._job.model.prepare_steps(self.steps)
-        self._progress = self._checkpoints.resume()
-        start = self._progress.step
-        self._announce_start(start)
-        if start == 0:
+        progress = self._checkpoints.resume()
+        self._scale.restore(progress.scale)
+        self._record.begin(progress)
+        learning = LearningGuard(self._job, self._engine, whole_gradients=self._whole_gradients)
+        frozen = FrozenGuard(self._job.model, self._engine)
+        if progress.step == 0:
             self._evaluate()
-        ended = self._train()
+        ended = self._train(learning)
         if ended == "asked to stop":
-            if self._progress.step > start:
-                self._checkpoints.save(self._progress)
-            return self._finish({}, ended)
-        return self._finish(self._conclude(), ended)
+            if self._record.progress.step > progress.step:
+                self._checkpoints.save(self._record.progress)
+            return self._record.finish({}, ended)
+        frozen.check()
+        learning.see_end()
+        return self._record.finish(self._conclude(), ended)
 
-    def _train(self) -> Ended:
+    def _train(self, learning: LearningGuard) -> Ended:
         """Steps up to the last one, or until there is a reason to end before it."""
-        while self._progress.step < self.steps:
-            if self._judge.is_over(self._progress.best):
-                return "early stopping"
-            if not self._advance(self._progress.step):
-                return "asked to stop"
+        stepper = Stepper(self._job, self._engine, self._stop, self._shares, self._scale, learning)
+        with self._scale.hooked():
+            while self._record.progress.step < self.steps:
+                if self._judge.is_over(self._record.progress.best):
+                    return "early stopping"
+                if not self._advance(stepper):
+                    return "asked to stop"
         return "finished"
 
-    def _advance(self, step: int) -> bool:
+    def _advance(self, stepper: Stepper) -> bool:
         """One step and what follows it; False when a rank was asked to stop before it."""
-        if not self._step(step):
+        plan, step = self._job.plan, self._record.progress.step
+        report = stepper.take(step, learning_rate(plan, step, self.steps))
+        if report is None:
             return False
-        done, plan = step + 1, self._job.plan
-        last = done == self.steps
+        self._record.add_step(report, self._scale.scale, self._shares.steps_per_epoch)
+        done, last = step + 1, step + 1 == self.steps
         if plan.evaluate_every and self._is_due(plan.evaluate_every, done) and not last:
             self._evaluate()
         if last or self._is_due(plan.checkpoint_every, done) or self._decided():
-            self._checkpoints.save(self._progress)
+            self._checkpoints.save(self._record.progress)
         return True
 
     def _is_due(self, every: StepsOrEpoch, done: int) -> bool:
-        return done % (self._batches.steps_per_epoch if every == "epoch" else every) == 0
+        return done % (self._shares.steps_per_epoch if every == "epoch" else every) == 0
 
     def _decided(self) -> bool:
         """Whether this step's evaluation settled something that must not be lost."""
-        best, step = self._progress.best, self._progress.step
-        kept = self._job.plan.export_best and best.step == step
-        return kept or (self._progress.evaluated == step and self._judge.is_over(best))
+        progress = self._record.progress
+        kept = self._job.plan.export_best and progress.best.step == progress.step
+        settled = progress.evaluated == progress.step and self._judge.is_over(progress.best)
+        return kept or settled
 
     def _conclude(self) -> Mapping[str, float]:
         """Held-out figures of what is left: the last step's weights, or those of the best one."""
-        if self._progress.evaluated != self._progress.step:
+        progress = self._record.progress
+        if progress.evaluated != progress.step:
             self._evaluate()
-        best = self._progress.best
-        if not self._job.plan.export_best or best.step in {None, self._progress.step}:
-            return self._progress.evaluation
+        progress = self._record.progress
+        best = progress.best
+        if not self._job.plan.export_best or best.step in {None, progress.step}:
+            return progress.evaluation
         self._checkpoints.load_best(best)
-        self._emit("notice", message=f"The weights of step {best.step} are kept, the best ones.")
+        message = f"The weights of step {best.step} are kept, the best ones."
+        self._record.tell("notice", message=message)
         return best.figures
 
-    def _step(self, step: int) -> bool:
-        """One optimizer step; False, with nothing changed, when a rank was asked to stop."""
-        began = time.perf_counter()
-        seed_step(self._job.seed, step, self._world.rank)
-        micro = self._batches.step(step, self._world.rank, self._world.world_size)
-        batches = list(collated(self._job, self._job.rows, micro, self._world.device))
-        totals = self._totals(batches, micro)
-        if totals.stop:
-            return False
-        loss = self._accumulate(batches, totals.units)
-        rate = learning_rate(self._job.plan, step, self.steps)
-        outcome = self._update(step, loss, rate)
-        self._record(step, loss, rate, outcome, totals.tokens, time.perf_counter() - began)
-        return True
-
-    def _totals(self, batches: list[Batch], micro: list[MicroBatch]) -> StepTotals:
-        """Counts over all ranks; the wish to stop travels in the same all-reduce."""
-        units = self._job.objective.units
-        counts = [self._job.objective.counts(batch) for batch in batches]
-        mine = [float(sum(count[unit] for count in counts)) for unit in units]
-        rows = [row for part in micro if not part.filler for row in part.rows]
-        tokens = float(sum(self._batches.lengths[row] for row in rows))
-        local = torch.tensor([*mine, tokens, float(self._stop.raised)], dtype=torch.float64)
-        *values, tokens, stop = self._engine.all_reduce_sum(local.to(self._world.device)).tolist()
-        return StepTotals(dict(zip(units, values, strict=True)), int(tokens), stop > 0)
-
-    def _accumulate(self, batches: list[Batch], totals: Mapping[str, float]) -> float:
-        """Gradients of the whole global batch; returns its loss.
-
-        Engines average over ranks while the losses of the ranks add up to the global loss, so
-        each is multiplied by the number of ranks before its backward pass.
-        """
-        engine, total = self._engine, torch.zeros((), device=self._world.device)
-        for index, batch in enumerate(batches):
-            with engine.accumulate(last=index == len(batches) - 1):
-                with self._noise.added(batch.inputs, self._progress.step):
-                    loss = engine.forward(batch, totals)
-                engine.backward(loss * self._world.world_size)
-            total += loss.detach()
-        return float(engine.all_reduce_sum(total))
-
-    def _update(self, step: int, loss: float, rate: float) -> StepOutcome:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss of step {step + 1} is {loss}.",
-                mend="Lower plan.learning_rate, or look at the rows of this step.",
-            )
-        model = self._job.model
-        if model.wants_gradients:
-            model.before_step(step, self._engine.gradients())
-        outcome = self._engine.step(learning_rate=rate)
-        model.after_step(step)
-        return outcome
-
-    def _record(
-        self,
-        step: int,
-        loss: float,
-        rate: float,
-        outcome: StepOutcome,
-        tokens: int,
-        seconds: float,
-    ) -> None:
-        first = loss if step == 0 else self._progress.first_loss
-        self._progress = replace(self._progress, step=step + 1, first_loss=first, last_loss=loss)
-        self._tokens += tokens
-        self._seconds += seconds
-        self._emit(
-            "step_end",
-            step=step + 1,
-            steps=self.steps,
-            epoch=(step + 1) / self._batches.steps_per_epoch,
-            loss=loss,
-            grad_norm=outcome.grad_norm,
-            learning_rate=rate,
-            tokens=tokens,
-            seconds=seconds,
-        )
-
     def _evaluate(self) -> None:
-        """Measure, and compare with what was measured before; the start does not compete."""
-        step, figures = self._progress.step, evaluate(self._job, self._engine)
-        now = replace(self._progress, evaluation=figures, evaluated=step)
-        if step == 0:
-            now = replace(now, evaluation_before=figures)
-        elif figures:
-            now = replace(now, best=self._judge.judge(now.best, step, figures))
-        self._progress = now
-        if not figures:
-            return
-        self._emit("evaluation_end", step=step, figures=figures, best=now.best.step == step)
-        if complaint := self._judge.complaint(step, figures):
-            self._emit("notice", message=complaint)
-
-    def _announce_start(self, start: int) -> None:
-        parameters = self._job.model.trainable().values()
-        self._emit(
-            "fit_start",
-            steps=self.steps,
-            start=start,
-            rows=len(self._job.rows),
-            trainable=sum(self._numel(p) for p in parameters),
-            parameters=sum(self._numel(p) for p in self._job.model.bundle.module.parameters()),
-        )
-
-    @staticmethod
-    def _numel(parameter: torch.Tensor) -> int:
-        # ZeRO-3 empties what it has partitioned, and notes the size.
-        return int(getattr(parameter, "ds_numel", parameter.numel()))
-
-    def _finish(self, after: Mapping[str, float], ended: Ended) -> FitResult:
-        done, best = self._progress, self._progress.best
-        result = FitResult(
-            steps=done.step,
-            first_loss=done.first_loss,
-            last_loss=done.last_loss,
-            evaluation=after,
-            evaluation_before=done.evaluation_before,
-            tokens=self._tokens,
-            seconds=self._seconds,
-            ended=ended,
-            best_step=best.step,
-            best_figure=self._judge.figure_of(best),
-        )
-        told = ("steps", "seconds", "ended", "best_step", "best_figure")
-        values = {name: getattr(result, name) for name in told}
-        self._emit("fit_end", loss=result.last_loss, **values)
-        return result
-
-    def _emit(self, event: str, **payload: object) -> None:
-        if self._world.rank == 0:
-            self._job.emit(event, **payload)
+        self._record.add_evaluation(evaluate(self._job, self._engine))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager as Context
 from contextlib import contextmanager, nullcontext
@@ -9,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingState, World
 from lorafw.training.optimizer import set_learning_rate
@@ -32,6 +34,9 @@ class WholeEngine(Engine):
         self._job, self._wrapped = job, wrapped
         self._parameters, self._optimizer = job.parameters, job.optimizer
         self._memory = OptimizerMemory(job.optimizer)
+        if isinstance(wrapped, DistributedDataParallel):
+            # They are frozen, and a rank that ran out of memory tries a forward pass again alone.
+            wrapped.broadcast_buffers = False
 
     def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
         """The wrapped module's result for one micro-batch."""
@@ -55,16 +60,21 @@ class WholeEngine(Engine):
         return {name: grad.detach().clone() for name, grad in found.items() if grad is not None}
 
     def step(self, *, learning_rate: float) -> StepOutcome:
-        """Clip by the global norm, update, zero."""
-        norm = self._clip()
+        """Clip by the global norm, update, zero; or only zero, if the norm is not finite."""
+        norm = float(self._clip())
+        if not math.isfinite(norm):
+            self.discard()
+            return StepOutcome(norm, skipped=True)
         set_learning_rate(self._optimizer.param_groups, learning_rate)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return StepOutcome(float(norm))
+        return StepOutcome(norm)
 
     def discard(self) -> None:
-        """Drop the gradients."""
+        """Drop the gradients, and let DDP run again where a backward pass was interrupted."""
         self._optimizer.zero_grad(set_to_none=True)
+        if isinstance(self._wrapped, DistributedDataParallel):
+            self._wrapped.reducer._reset_state()  # noqa: SLF001 - there is no public way
 
     def _clip(self) -> Tensor:
         limit = self._job.max_grad_norm

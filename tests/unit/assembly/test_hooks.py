@@ -42,6 +42,7 @@ def step(announce: Announcer) -> None:
         learning_rate=1e-3,
         tokens=8,
         seconds=0.1,
+        skipped=False,
     )
 
 

@@ -25,6 +25,7 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "learning_rate": 1e-3,
         "tokens": 100,
         "seconds": 0.5,
+        "skipped": False,
     }
     return {**plain, **changes}
 

@@ -21,6 +21,7 @@ from lorafw.contracts import (
     World,
 )
 from lorafw.training.engine_runner import EngineRunner
+from lorafw.training.optimizer import set_learning_rate
 from lorafw.training.whole_engine import WholeEngine
 
 _opened = itertools.count()
@@ -71,6 +72,24 @@ class Step(WholeEngine):
         super().load_state(state)
         for parameter in self._parameters.values():
             self._optimizer.state[parameter]["step"].zero_()
+
+
+class Hoard(WholeEngine):
+    """Keeps the gradients of a step that was given up."""
+
+    def discard(self) -> None:
+        pass
+
+
+class Reckless(WholeEngine):
+    """Updates, whatever the gradients are."""
+
+    def step(self, *, learning_rate: float) -> StepOutcome:
+        norm = float(self._clip())
+        set_learning_rate(self._optimizer.param_groups, learning_rate)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return StepOutcome(norm)
 
 
 class Dialect(WholeEngine):
@@ -130,6 +149,8 @@ _ENGINES = {
     "rate": Rate,
     "norm": Norm,
     "step": Step,
+    "hoard": Hoard,
+    "reckless": Reckless,
     "dialect": Dialect,
     "memory": Memory,
     "thaw": Thaw,

@@ -17,6 +17,8 @@ _GRADIENTS = "gradients are whole unscaled and unclipped"
 _NORM = "the gradient norm is the global one before clipping"
 _RATE = "the learning rate is the one given"
 _STATE = "the state survives a round trip bit for bit"
+_NOT_FINITE = "gradients that are not finite update nothing"
+_GIVEN_UP = "a step given up leaves nothing behind"
 _MOVES = "its state moves to another engine and back"
 _AGAIN = "opened again it computes the same"
 _UPDATE = "the update is that of a plain loop however a batch is cut"
@@ -29,13 +31,18 @@ RANKS = "two ranks train what one does"
 
 BREAKS: Mapping[str, tuple[str, ...]] = {
     "none": (),
-    "mean": (_GRADIENTS, _NORM, _MOVES, _UPDATE),
+    "mean": (_GRADIENTS, _NORM, _GIVEN_UP, _MOVES, _UPDATE),
     "rate": (_RATE,),
     "norm": (_NORM, _UPDATE),
-    "step": (_STATE, _MOVES, _RESUMED),
+    "step": (_STATE, _GIVEN_UP, _MOVES, _RESUMED),
+    "hoard": (_GIVEN_UP,),
+    "reckless": (_NOT_FINITE,),
     "dialect": (_MOVES,),
     "memory": (_AGAIN, _TWICE, _RESTART, _RESUMED),
-    "thaw": (_FROZEN, _STATE, _RESUMED),
+    "thaw": (
+        *(_FROZEN, _STATE, _GIVEN_UP, _NOT_FINITE, _UPDATE),
+        *(_TWICE, _RESTART, _EVENTS, _RESUMED),
+    ),
     "echo": (_EVENTS, _UPDATE, _RESUMED),
 }
 """The promises that each fault breaks."""
