@@ -26,7 +26,12 @@ from lorafw.training.loss_module import LossModule
 from lorafw.training.optimizer import build_optimizer
 from lorafw.types import Layout
 
-HANDS = {"deepspeed-2": range(2), "ddp": range(2, 3), "deepspeed-3": range(3, 5)}
+HANDS = {
+    "deepspeed-2": range(2),
+    "ddp": range(2, 3),
+    "accelerate-fsdp": range(3, 4),
+    "deepspeed-3": range(4, 5),
+}
 """Which engine makes which steps."""
 OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
     "adamw": {"amsgrad": True},

@@ -26,6 +26,7 @@ class Trace:
     norms: list[float] = field(default_factory=list)
     gradients: list[dict[str, Tensor]] = field(default_factory=list)
     parameters: dict[str, Tensor] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 def start_values(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ def test_one_rank_gives_the_plain_reference_s_update(
 def test_two_ranks_do_though_some_experts_are_sent_nothing(
     tmp_path: Path, expected: reference.Trace
 ) -> None:
-    names = ("ddp/custom", "deepspeed-3/custom")
+    names = ("ddp/custom", "accelerate-fsdp/custom", "accelerate-fsdp/peft", "deepspeed-3/custom")
     launch(2, tmp_path, *names, worker="expert_layers")
     for name in names:
         check(name, tmp_path, expected)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lorafw.testing.toy_training import started
 from lorafw.testing.values import equal
-from lorafw.training.checkpoint import read_checkpoint
+from lorafw.training.checkpoints.files import read_files
 
 CLOSE = 5e-6
 
@@ -62,9 +62,9 @@ def test_it_stops_early_and_ends_with_the_best_step(alone: Ending, folder: Path)
     told = alone.decision
     assert (told["ended"], told["steps"], told["best_step"]) == ("early stopping", LAST, BEST)
     assert told["evaluation"]["loss"] == told["best_figure"]
-    about, state = read_checkpoint(folder / "whole" / FOLDER / f"step-{BEST:08d}")
-    assert about["progress"]["best"]["step"] == BEST
-    assert equal(alone.values, {name: held["value"] for name, held in state.items()})
+    stored = read_files(folder / "whole" / FOLDER / f"step-{BEST:08d}")
+    assert stored.about["progress"]["best"]["step"] == BEST
+    assert equal(alone.values, {name: held["value"] for name, held in stored.state.items()})
 
 
 def test_without_it_the_last_step_is_left(alone: Ending, tmp_path: Path) -> None:

@@ -66,14 +66,14 @@ def plainly(optimizer: str) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def handed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
-    """What each of two ranks ends with, after three engines."""
+    """What each of two ranks ends with, after four engines."""
     output = tmp_path_factory.mktemp("hands")
     launch(2, output, worker="optimizers")
     return [load_file(output / f"{rank}.safetensors") for rank in range(2)]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_five_steps_in_three_hands_are_those_of_torch(
+def test_five_steps_in_four_hands_are_those_of_torch(
     optimizer: str, handed: list[dict[str, Tensor]]
 ) -> None:
     wanted = plainly(optimizer)

@@ -31,16 +31,16 @@ def expected() -> reference.Trace:
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Traces:
-    """Runs all cases of an engine and rank count at once, when the first of them is asked for."""
+    """Runs all cases of a trainer and rank count at once, when the first of them is asked for."""
     done: dict[tuple[str, int], Path] = {}
 
     def trace(case: Case, ranks: int) -> dict[str, Tensor]:
-        key = (case.engine, ranks)
-        if key not in done:
-            done[key] = tmp_path_factory.mktemp(f"{case.engine}-{ranks}")
-            names = [c.name for c in [*CASES, *SABOTAGE] if c.engine == case.engine]
-            launch(ranks, done[key], *names)
-        return load_file(done[key] / f"{case.name}.safetensors")
+        trainer, _ = ENGINES[case.engine]
+        if (trainer, ranks) not in done:
+            done[trainer, ranks] = tmp_path_factory.mktemp(f"{trainer}-{ranks}")
+            names = [c.name for c in [*CASES, *SABOTAGE] if ENGINES[c.engine][0] == trainer]
+            launch(ranks, done[trainer, ranks], *names)
+        return load_file(done[trainer, ranks] / f"{case.name}.safetensors")
 
     return trace
 

@@ -27,9 +27,10 @@ def test_one_rank_gives_the_plain_reference_s_update(tmp_path: Path) -> None:
 
 
 def test_two_ranks_do_with_whole_weights_and_with_sharded_ones(tmp_path: Path) -> None:
-    launch(2, tmp_path, "ddp", "deepspeed-3", worker="token_rows")
-    check("ddp", tmp_path)
-    check("deepspeed-3", tmp_path)
+    engines = ("ddp", "accelerate-fsdp", "deepspeed-3")
+    launch(2, tmp_path, *engines, worker="token_rows")
+    for engine in engines:
+        check(engine, tmp_path)
 
 
 @pytest.mark.parametrize("tied", [True, False])

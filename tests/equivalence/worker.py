@@ -127,7 +127,7 @@ def train(model: AdaptedModel, case: Case) -> Trace:
         objective=CausalLM(chunk_rows=16),
         encoder=ToyEncoder(),
         rows=training_rows(),
-        plan=training_plan(micro_batch_tokens=case.budget),
+        plan=training_plan(micro_batch_tokens=case.budget, gradient_checkpointing=case.recomputed),
         layout=Layout(case.layout),
         seed=SEED,
         emit=lambda event, **payload: _note(trace, event, payload),
