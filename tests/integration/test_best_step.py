@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import lorafw
 from lorafw.errors import ConfigError
 from lorafw.testing.toys import WORDS, toy_folder
-from lorafw.training.checkpoint import read_checkpoint
+from lorafw.training.checkpoints.files import read_files
 
 DECIDES = {"evaluate_every": 1, "export_best": True, "early_stopping_patience": 2}
 
@@ -46,9 +46,8 @@ def test_the_adapter_is_that_of_the_best_step(base: Path, tmp_path: Path) -> Non
     assert 0 < told["best_step"] == told["steps"] - DECIDES["early_stopping_patience"]
     assert done.evaluation["loss"] == told["best_figure"]
     assert done.adapter is not None
-    _, state = read_checkpoint(
-        tmp_path / "run" / "checkpoints" / "train" / f"step-{told['best_step']:08d}"
-    )
+    place = tmp_path / "run" / "checkpoints" / "train" / f"step-{told['best_step']:08d}"
+    state = read_files(place).state
     adapter = load_file(done.adapter / "adapter_model.safetensors")
     assert len(adapter) == len(state)
     for name, tensors in state.items():

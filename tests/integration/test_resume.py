@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -18,7 +20,6 @@ from safetensors.torch import load_file
 from lorafw.testing.toys import WORDS, toy_folder
 
 STEPS = 8
-KILLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +76,19 @@ def _adapter(output: Path) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
 
 
-def _steps_seen(output: Path) -> Iterator[tuple[int, float]]:
+def _steps(output: Path) -> Iterator[dict[str, Any]]:
     for line in (output / "events.jsonl").read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
         if event["event"] == "step_end":
-            yield event["step"], event["loss"]
+            yield event
+
+
+def _steps_seen(output: Path) -> list[tuple[int, float]]:
+    return [(event["step"], event["loss"]) for event in _steps(output)]
+
+
+def _tokens(output: Path) -> list[tuple[int, int]]:
+    return [(event["step"], event["tokens"]) for event in _steps(output)]
 
 
 @pytest.fixture(scope="module")
@@ -103,38 +112,58 @@ def _kill_when(command: list[str], output: Path, step: int, delay: float) -> Non
             time.sleep(0.002)
 
 
-@pytest.mark.parametrize("kill", range(KILLS))
+def _when(command: list[str], output: Path, step: int, number: signal.Signals) -> int:
+    """Start the run and send it a signal when it has announced a step; its exit code."""
+    with subprocess.Popen(
+        command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        events = output / "events.jsonl"
+        while process.poll() is None:
+            if events.exists() and f'"step": {step},' in events.read_text(encoding="utf-8"):
+                process.send_signal(number)
+                break
+            time.sleep(0.002)
+    assert not (output / "run.json").exists(), "it was over before the signal came"
+    return process.returncode
+
+
 def test_killed_and_resumed_is_bit_equal(
-    kill: int, base: Path, rows: Path, whole: Path, tmp_path: Path
+    base: Path, rows: Path, whole: Path, tmp_path: Path
 ) -> None:
-    chance = random.Random(kill)
+    """The moments of `tests.kills` are many; this is the command itself."""
     output = tmp_path / "run"
-    step, delay = 1 + kill % (STEPS - 1), chance.random() * 0.02
-    _kill_when(_command(base, rows, output), output, step, delay)
-    assert not (output / "run.json").exists(), "it was over before it could be killed"
+    code = _when(_command(base, rows, output), output, 3, signal.SIGKILL)
+    assert code == -signal.SIGKILL
     _run(_command(base, rows, output, "--resume"))
     assert _adapter(output) == _adapter(whole)
-    seen = list(_steps_seen(output))
-    assert {step for step, _ in seen} == set(range(1, STEPS + 1))
-    assert set(seen) == set(_steps_seen(whole)), "another loss: other rows or another order"
+    assert set(_steps_seen(output)) == set(_steps_seen(whole)), "other rows or another order"
 
 
-@pytest.mark.parametrize(("first", "second"), [("deepspeed", "ddp"), ("ddp", "deepspeed")])
-def test_a_checkpoint_continues_under_another_trainer(
-    first: str, second: str, base: Path, rows: Path, tmp_path: Path
+STEADY = ["-o", "plan.eps=1e-6", "-o", "plan.learning_rate=1e-3", "-o", "injector.dropout=0"]
+"""The last place where rounding differs is AdamW's eps: it is set above the noise here."""
+ONE, TWO = ["--trainer", "ddp"], ["--trainer", "deepspeed", "--nproc", "2"]
+
+
+@pytest.fixture(scope="module")
+def steady(base: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("steady") / "run"
+    _run(_command(base, rows, output, *STEADY))
+    return output
+
+
+@pytest.mark.parametrize(("first", "second"), [(TWO, ONE), (ONE, TWO)], ids=["to-one", "to-two"])
+def test_zero_2_on_two_ranks_and_ddp_on_one_continue_each_other(
+    first: list[str], second: list[str], base: Path, rows: Path, steady: Path, tmp_path: Path
 ) -> None:
-    """The last place where rounding differs is AdamW's eps: it is set above the noise here."""
-    steady = ["-o", "plan.eps=1e-6", "-o", "plan.learning_rate=1e-3"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    _run(_command(base, rows, whole, *steady))
-    start = _command(base, rows, killed, *steady, "--trainer", first)
-    _kill_when(start, killed, step=3, delay=0.0)
-    assert not (killed / "run.json").exists(), "it was over before it could be killed"
-    _run(_command(base, rows, killed, *steady, "--trainer", second, "--resume"))
+    output = tmp_path / "run"
+    start = _command(base, rows, output, *STEADY, *first)
+    assert _when(start, output, 3, signal.SIGTERM) == 143
+    _run(_command(base, rows, output, *STEADY, *second, "--resume"))
     ours, theirs = (
-        load_file(run / "adapter" / "adapter_model.safetensors") for run in (killed, whole)
+        load_file(run / "adapter" / "adapter_model.safetensors") for run in (output, steady)
     )
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 5e-6
+    assert _tokens(output) == _tokens(steady), "other rows or another order"
 
 
 def test_a_finished_run_resumes_to_itself(
@@ -151,9 +180,21 @@ def test_resume_refuses_another_run(base: Path, rows: Path, whole: Path) -> None
         command, env=_environment(), capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 1
-    assert "another plan" in result.stderr
+    assert "another plan (plan.learning_rate: 0.01 -> 0.5)" in result.stderr
     assert "learning_rate: 0.5" not in (whole / "run.yaml").read_text(encoding="utf-8")
     assert "Traceback" not in result.stderr
+
+
+def test_a_change_is_accepted_and_recorded(
+    base: Path, rows: Path, whole: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    accepted = ["--accept-changed", "plan", "--accept-changed", "seed"]
+    _run(_command(base, rows, output, "--resume", "-o", "plan.learning_rate=0.5", *accepted))
+    record = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    told = f"after step {STEPS}: another plan (plan.learning_rate: 0.01 -> 0.5)"
+    assert record["accepted_changes"] == [told]
 
 
 def test_sigterm_leaves_a_checkpoint_and_its_own_exit_code(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,6 +64,27 @@ def _put_in_place(fresh: Path, final: Path) -> None:
 
 def _sibling(final: Path, kind: str) -> Path:
     return final.with_name(f".{final.name}.{kind}-{secrets.token_hex(4)}")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that is never seen half-removed: it loses its name first."""
+    going = _sibling(folder, "old")
+    folder.rename(going)
+    sync_folder(folder.parent)
+    shutil.rmtree(going)
+
+
+def clear_unfinished(parent: Path, prefix: str) -> None:
+    """Remove what a process left that died in `publish`, `write_bytes` or `remove_folder`.
+
+    Args:
+        parent: the folder to clear.
+        prefix: how the final names begin.
+    """
+    unfinished = re.compile(rf"\.{re.escape(prefix)}.*\.(new|old)-[0-9a-f]{{8}}")
+    for left in parent.iterdir():
+        if unfinished.fullmatch(left.name):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Checkpoints: how a run is kept, found again and continued."""
