@@ -13,7 +13,8 @@ from lorafw.builtin.causal_lm import CausalLM
 from lorafw.contracts import AdaptedModel, ModelRequest
 from lorafw.testing.toy_injector import ToyInjector
 from lorafw.testing.toys import ToyEncoder, toy_rows
-from lorafw.testing.values import as_if_trained
+from lorafw.testing.values import as_if_trained, equal
+from lorafw.training.gradient_checkpointing import recomputed
 from lorafw.types import Capability, Encoded, Layout, Task
 from lorafw_minimind._balance import BalanceLoss
 from lorafw_minimind._experts import Router
@@ -141,3 +142,14 @@ def test_padding_takes_no_part_in_the_balance() -> None:
     inputs = {"input_ids": mask, "attention_mask": mask}
     found = BalanceLoss(1.0, 1, per_sequence=True)([chances], inputs)
     assert found.tolist() == [[1.0, 1.0], [1.5, 0.0]]
+
+
+@EVERY
+def test_routers_are_heard_once_when_layers_are_computed_twice(
+    tiny: Callable[..., MiniMind], generation: Generation
+) -> None:
+    model = adapted(tiny(generation, experts=True))
+    once = update(model, [ROWS], Layout.PADDED)
+    with recomputed(model.bundle.layers):
+        twice = update(model, [ROWS], Layout.PADDED)
+    assert equal(twice, once)

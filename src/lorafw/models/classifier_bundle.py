@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from lorafw.contracts.model import Hidden, ModelBundle
 from lorafw.errors import ModelError
+from lorafw.models.blocks import repeated_blocks
 from lorafw.models.names import layer_linears
 from lorafw.types import Capability, Task, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class ClassifierBundle(ModelBundle):
@@ -56,7 +57,8 @@ class ClassifierBundle(ModelBundle):
         for name in head_modules:
             model.get_submodule(name).register_forward_pre_hook(_in_own_dtype)
         self._separator = _separator(tokenizer, model.config)
-        _check_padding(self)
+        if model.device.type != "meta":  # there are no numbers to try it with
+            _check_padding(self)
 
     def hidden(self, inputs: Mapping[str, Tensor]) -> Hidden:
         """The scores of the classes: [rows, classes]."""
@@ -73,6 +75,11 @@ class ClassifierBundle(ModelBundle):
     def head_weight(self) -> Tensor | None:
         """None: the way to the scores is the family's own."""
         return None
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The layers of encoder or decoder."""
+        return repeated_blocks(self.module)
 
     @property
     def pad_id(self) -> int:

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from lorafw.contracts.model import Hidden, ModelBundle
 from lorafw.models import segment_attention
+from lorafw.models.blocks import repeated_blocks
 from lorafw.models.head import head_form
 from lorafw.models.names import layer_linears
 from lorafw.models.probes import check_causal, check_head, segments_agree
 from lorafw.types import Capability, Task, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -33,6 +34,8 @@ class TransformersBundle(ModelBundle):
         tokenizer: the tokenizer the model was trained with.
         base: content identity of the weights.
         token_rows: rows that start fresh, by the names of embedding and untied head.
+
+    A model on the meta device is not tried: what may take segments is taken to be able to.
 
     Raises:
         ModelError: the way from hidden rows to logits is not understood, the model is not causal,
@@ -55,9 +58,12 @@ class TransformersBundle(ModelBundle):
         self.lora_targets = layer_linears(model)
         self._decoder = _decoder_of(model)
         self._form = head_form(model.config)
-        check_head(self)
-        check_causal(self)
-        segments = _switch_to_segments(self)
+        if model.device.type == "meta":
+            segments = _expect_segments(model)
+        else:
+            check_head(self)
+            check_causal(self)
+            segments = _switch_to_segments(self)
         self.capabilities = frozenset({Capability.SEGMENTS} if segments else ())
 
     def hidden(self, inputs: Mapping[str, Tensor]) -> Hidden:
@@ -102,11 +108,24 @@ class TransformersBundle(ModelBundle):
         module: Any = self.module
         return module.get_output_embeddings()
 
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The layers of the decoder."""
+        return repeated_blocks(self._decoder)
+
 
 def _decoder_of(model: Any) -> Any:
     """What comes before the head; Llama 4's text model gives itself for an answer."""
     decoder = model.get_decoder()
     return model.model if decoder is model else decoder
+
+
+def _expect_segments(model: Any) -> bool:
+    able = may_take_segments(model)
+    if able:
+        segment_attention.register()
+    model.set_attn_implementation(segment_attention.NAME if able else "sdpa")
+    return able
 
 
 def _switch_to_segments(bundle: TransformersBundle) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from lorafw.contracts.engine import Engine, EngineJob, TrainingState, World
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
 from lorafw.training.engine_trainer import EngineTrainer
 from lorafw.training.evaluation import evaluate
+from lorafw.training.gradient_checkpointing import layers_to_recompute, recomputed
 from lorafw.training.loop import Loop
 from lorafw.training.loss_module import LossModule
 from lorafw.training.optimizer import build_optimizer
@@ -32,6 +33,7 @@ class EngineRunner(RunningTrainer):
         self.world = world
         self._trainer = trainer
         self._engine: Engine | None = None
+        self._recomputing = ExitStack()
         self._serves: tuple[object, ...] = ()
         self._used = False
 
@@ -52,7 +54,7 @@ class EngineRunner(RunningTrainer):
         devices = [self.world.device] if self.world.device.type == "cuda" else []
         with stop.listening(), torch.random.fork_rng(devices):
             try:
-                return Loop(job, engine, stop).run()
+                return Loop(job, engine, stop, self._trainer.capabilities).run()
             finally:
                 job.model.train(mode=False)
 
@@ -67,17 +69,27 @@ class EngineRunner(RunningTrainer):
         """The engine for a job: the open one if it would be opened just the same."""
         wanted = _what_it_serves(job)
         if self._engine is None or self._serves != wanted:
-            self._close_engine()
+            with self.full_parameters(job.model.bundle.module):  # to be given back whole
+                self._close_engine()
             self._engine, self._serves, self._used = self._new_engine(job), wanted, False
+            self._tell_remarks(job)
         job.model.train(mode=True)
         return self._engine
+
+    def _tell_remarks(self, job: TrainJob) -> None:
+        if self.world.rank == 0:
+            for remark in self._trainer.remarks(self.world):
+                job.emit("notice", message=remark)
 
     def _new_engine(self, job: TrainJob) -> Engine:
         parameters = dict(job.model.trainable())
         wrapped = LossModule(job.model.bundle, job.objective, job.model.penalty)
         optimizer = build_optimizer(job.plan, parameters, job.model.learning_rate_scales())
-        request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm)
+        blocks = job.model.bundle.layers
+        request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm, blocks)
+        layers = layers_to_recompute(job.model.bundle, wanted=job.plan.gradient_checkpointing)
         engine = self._trainer.open_engine(request, self.world)
+        self._recomputing.enter_context(recomputed(layers))
         wrapped.eval()  # the base never drops anything; the adapter is switched on its own
         return engine
 
@@ -98,6 +110,7 @@ class EngineRunner(RunningTrainer):
     def _close_engine(self) -> None:
         if self._engine is not None:
             self._engine.close()
+        self._recomputing.close()
         self._engine, self._serves = None, ()
 
 
@@ -106,7 +119,7 @@ def _what_it_serves(job: TrainJob) -> tuple[object, ...]:
     plan = job.plan
     moments = (plan.weight_decay, plan.betas, plan.eps)
     options = (plan.optimizer, plan.optimizer_options, *moments, plan.max_grad_norm)
-    return (job.model.bundle.module, job.objective, options)
+    return (job.model.bundle.module, job.objective, options, plan.gradient_checkpointing)
 
 
 def _restarted(state: TrainingState) -> TrainingState:

@@ -38,6 +38,10 @@ class EngineTrainer(Trainer):
     def open_engine(self, job: EngineJob, world: World) -> Engine:
         """Wrap the module and the optimizer; parameter identity is kept."""
 
+    def remarks(self, world: World) -> tuple[str, ...]:  # noqa: ARG002 - for those who have some
+        """What the user should know of these options in this world; told when an engine opens."""
+        return ()
+
     def disconnect(self) -> None:
         """Leave the process group; no collective."""
         from lorafw.training.process_group import leave

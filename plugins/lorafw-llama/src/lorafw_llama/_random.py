@@ -57,6 +57,13 @@ def random_llama(config: Any, seed: int, dtype: torch.dtype | None) -> Any:
     return model if dtype is None else model.to(dtype)
 
 
+def shaped_llama(config: Any, dtype: torch.dtype | None) -> Any:
+    """The model that `random_llama` would give, on the meta device."""
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    return model if dtype is None else model.to(dtype)
+
+
 def content_identity(model: Any) -> str:
     """The identity of weights that are in no file: `sha256:` over the config and every tensor."""
     fields = {k: v for k, v in model.config.to_dict().items() if k != "transformers_version"}

@@ -67,15 +67,23 @@ class Llama(TransformersBuilder):
             self._llama_config(tokenizer)
         return tokenizer
 
+    @property
+    def builds_without_weights(self) -> bool:
+        """A config is enough."""
+        return self.quantize is None
+
     def build(self, request: ModelRequest, tokenizer: Tokenizer) -> ModelBundle:
         """Load the weights, or draw them from `request.seed`; frozen either way."""
         self._refuse_others()
         if self.config is None:
             return super().build(request, tokenizer)
         from lorafw.models.loading import torch_dtype
-        from lorafw_llama._random import content_identity, random_llama
+        from lorafw_llama._random import content_identity, random_llama, shaped_llama
 
-        model = random_llama(self._llama_config(tokenizer), request.seed, torch_dtype(self.dtype))
+        config, dtype = self._llama_config(tokenizer), torch_dtype(self.dtype)
+        if request.device.type == "meta":
+            return self.causal_bundle(shaped_llama(config, dtype), tokenizer, base="")
+        model = random_llama(config, request.seed, dtype)
         base = content_identity(model)
         return self.causal_bundle(model.to(request.device), tokenizer, base=base)
 

@@ -100,6 +100,19 @@ def build_network(
     return model
 
 
+def shaped_network(
+    checkpoint: Checkpoint, dtype: torch.dtype | None, *, eos: int | None, where: str
+) -> MiniMindForCausalLM:
+    """The network that `build_network` would give, on the meta device.
+
+    Raises:
+        ModelError: see `empty_network`.
+    """
+    model = empty_network(checkpoint, eos=eos, where=where)
+    model.tie_weights()
+    return model.to(dtype or _kept(checkpoint.tensors[_EMBEDDING].dtype)).eval()
+
+
 def _ours(name: str, tensor: Tensor, form: Architecture, dtype: torch.dtype) -> Tensor:
     rows = to_halves(name.removesuffix(".weight"), tensor, form)
     return rows.to(dtype, copy=True)

@@ -38,7 +38,7 @@ class MiniMind(GrowingVocabulary):
     tokenizer_path: str | None = Field(
         None, description="Folder of the tokenizer, where it is not beside the weights."
     )
-    dtype: Literal["auto", "fp32", "bf16"] = Field(
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="Dtype of the frozen weights; auto is the files', or fp32 where that is fp16.",
     )
@@ -105,11 +105,12 @@ class MiniMind(GrowingVocabulary):
         from lorafw.models.added_tokens import make_room
         from lorafw.models.loading import check_vocabulary, torch_dtype
         from lorafw_minimind._bundle import MiniMindBundle
-        from lorafw_minimind._loading import build_network
+        from lorafw_minimind._loading import build_network, shaped_network
 
         checkpoint = self._checkpoint()
         dtype, eos = torch_dtype(self.dtype), tokenizer.eos_token_id
-        model = build_network(checkpoint, dtype, eos=eos, where=self.path)
+        make = shaped_network if request.device.type == "meta" else build_network
+        model = make(checkpoint, dtype, eos=eos, where=self.path)
         check_vocabulary(model, tokenizer)
         rows = make_room(model, tokenizer, self.add_tokens)
         return MiniMindBundle(
@@ -120,6 +121,11 @@ class MiniMind(GrowingVocabulary):
             targets=self.lora_targets,
             token_rows=rows,
         )
+
+    @property
+    def builds_without_weights(self) -> bool:
+        """Names and shapes tell all."""
+        return True
 
     def outline(self) -> Outline:
         """The module tree with the checkpoint's generation; every tensor has its place in it."""

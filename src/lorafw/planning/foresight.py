@@ -1,0 +1,43 @@
+"""What was foretold of a run, beside what came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lorafw.contracts.trainer import FitResult
+from lorafw.planning.forecast import Forecast
+from lorafw.planning.process_memory import peak_memory, resident_memory
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """A forecast, and the size of this process when it was made.
+
+    Made when rows are encoded and all is imported, before weights are read, so that what the
+    process grows by from then on is what was foretold.
+    """
+
+    forecast: Forecast
+    start: int
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> Foresight:
+        """From this moment on."""
+        return cls(forecast, resident_memory())
+
+    def record(self, result: FitResult | None) -> dict[str, Any]:
+        """What `run.json` holds of it."""
+        return {"predicted": self.forecast.record(), "measured": self._measured(result)}
+
+    def _measured(self, result: FitResult | None) -> dict[str, Any]:
+        peak = {"peak_bytes": peak_memory() - self.start}
+        if result is None or not result.tokens:
+            return {**peak, "seconds_per_step": None, "tokens_per_second": None}
+        cut = self.forecast.portions
+        rate = result.tokens / result.seconds
+        return {
+            **peak,
+            "seconds_per_step": cut.tokens / cut.steps / rate,
+            "tokens_per_second": rate,
+        }
