@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import nox
@@ -44,6 +46,23 @@ def equivalence(session: nox.Session) -> None:
     """Every engine, rank count, layout, injector and budget gives the same update."""
     _install_all(session)
     session.run("pytest", "tests/equivalence", *session.posargs)
+
+
+@nox.session(default=False)
+def kills(session: nox.Session) -> None:
+    """200 runs killed at any moment, and their checkpoints; LORAFW_KILLS_SEED draws others."""
+    _install_all(session)
+    session.run("pytest", "-m", "kills or not kills", "tests/kills", *session.posargs)
+
+
+@nox.session(default=False)
+def drawn(session: nox.Session) -> None:
+    """Hundreds of runs drawn at random, compared with plain ones; a failure names the seed."""
+    _install_all(session)
+    chance = {"LORAFW_DRAW_SEED": str(time.time_ns() % 10**6), "LORAFW_DRAWS": "150"}
+    given = {name: os.environ.get(name, value) for name, value in chance.items()}
+    tests = "tests/equivalence/test_drawn_runs.py"
+    session.run("pytest", "-o", "timeout=7200", tests, *session.posargs, env=given)
 
 
 @nox.session
@@ -90,6 +109,14 @@ def build(session: nox.Session) -> None:
     pins = _pins(session, PROVEN)
     session.run(str(clean / "bin" / "pip"), "install", "-c", pins, *built, external=True)
     session.run(str(clean / "bin" / "lorafw"), "plugins", "list", external=True)
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Every way to fail with every trainer, on two ranks and on two nodes."""
+    _install_all(session)
+    files = ["tests/integration/test_failures.py", "tests/integration/test_two_nodes.py"]
+    session.run("pytest", "-m", "", *files, *session.posargs)
 
 
 @nox.session(default=False)

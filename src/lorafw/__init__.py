@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorafw.inference.loading import load
     from lorafw.inference.set_loading import load_adapters
     from lorafw.pipeline import run
+    from lorafw.planning.planner import plan
     from lorafw.types import (
         AdapterSpec,
         AdapterState,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Task,
         TextExample,
     )
+    from lorafw.verification.verify import verify
 
 __version__ = "0.1.0"
 
@@ -71,13 +73,17 @@ __all__ = [
     "Trainer",
     "load",
     "load_adapters",
+    "plan",
     "run",
+    "verify",
 ]
 
 _FUNCTIONS = {
     "load": "lorafw.inference.loading",
     "load_adapters": "lorafw.inference.set_loading",
+    "plan": "lorafw.planning.planner",
     "run": "lorafw.pipeline",
+    "verify": "lorafw.verification.verify",
 }
 _HOMES = ("lorafw.types", "lorafw.contracts", "lorafw.errors")
 

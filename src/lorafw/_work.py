@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import resource
-import sys
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import lorafw
@@ -23,35 +18,33 @@ from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
 from lorafw.data.cache.rows import RowCache
 from lorafw.data.encoded.prepare import Prepared
+from lorafw.data.encoded.row_numbers import RowNumbers
 from lorafw.data.rendering.context import within_context
 from lorafw.errors import CompositionError
 from lorafw.inference.provenance import provenance
+from lorafw.planning.forecast import Rows, forecast
+from lorafw.planning.foresight import Foresight
+from lorafw.planning.process_memory import peak_memory
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
+from lorafw.training.allocator import keep_little
 from lorafw.training.best import check_held_out_rows
-from lorafw.training.checkpoint import any_checkpoint
+from lorafw.training.checkpoints import identity
+from lorafw.training.checkpoints.folder import any_checkpoint
 from lorafw.training.fresh_start import start_from_rows
 from lorafw.types import Capability, Layout, Split
-
-_SAME_UPDATE = {
-    "micro_batch_tokens",
-    "layout",
-    "evaluate_every",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "early_stopping_patience",
-}
-"""Options of the plan that may change on resume: they do not change what a step learns."""
 
 
 class Work:
     """Turns the parts of a run into a session that a scenario can drive."""
 
     def __init__(self, config: RunConfig, parts: Parts, emit: Emit) -> None:
+        keep_little()
         self._config, self._parts, self._emit = config, parts, emit
         self._tokenizer = parts.model.tokenizer()
         self._encoder = within_context(parts.encoder, self._tokenizer)
         self._train: Prepared
+        self._foresight: Foresight | None = None
         self._held_out: Prepared | None = None
 
     def read_data(self) -> None:
@@ -77,10 +70,20 @@ class Work:
     def _encoded(self, done: int, total: int) -> None:
         self._emit("rows_encoded", done=done, total=total)
 
-    def session(self, running: RunningTrainer, folder: RunFolder, *, resume: bool) -> RunSession:
+    def session(
+        self,
+        running: RunningTrainer,
+        folder: RunFolder,
+        *,
+        resume: bool,
+        accept_changed: Collection[str] = (),
+    ) -> RunSession:
         """Load the model, inject the adapter, and put the job together."""
         parts, seed = self._parts, self._config.run.seed
         labels = parts.dataset.labels
+        if running.world.rank == 0:  # who writes the record
+            rows = Rows(self._train, self._encoder, self._tokenizer, seed)
+            self._foresight = Foresight.of(forecast(parts, rows, running.world.world_size))
         request = ModelRequest(parts.objective.task, running.world.device, seed, labels)
         bundle = parts.model.build(request, self._tokenizer)
         layout = self._layout(bundle)
@@ -98,8 +101,11 @@ class Work:
             emit=self._emit,
             resume=resume,
             fingerprint=self._fingerprint(model),
+            accept_changed=accept_changed,
+            row_name=self._row_numbers(),
         )
-        if not (resume and any_checkpoint(folder.checkpoints)):
+        # Rank 0's answer: only its machine may have the folder.
+        if not running.share(resume and any_checkpoint(folder.checkpoints)):
             self._start(job, running)
         names = [_plain_name(name) for name in parts.names["exporters"]]
         exporters = dict(zip(names, parts.exporters, strict=True))
@@ -109,6 +115,10 @@ class Work:
         if rows := min(job.model.start_rows, len(job.rows)):
             self._notice(f"The adapter starts from what {rows} training rows show.")
         start_from_rows(job, running)
+
+    def _row_numbers(self) -> RowNumbers:
+        made = self._parts.dataset, self._encoder, self._tokenizer
+        return RowNumbers(*made, Split.TRAIN, self._train.report.dropped)
 
     def _layout(self, bundle: ModelBundle) -> Layout:
         wish = self._parts.plan.layout
@@ -123,15 +133,15 @@ class Work:
             self._emit("notice", message="This model takes padded batches only.")
         return Layout.SEGMENTS if able and wish != "padded" else Layout.PADDED
 
-    def _fingerprint(self, model: AdaptedModel) -> dict[str, str]:
-        plan = self._parts.plan
-        decided = {"evaluate_every"} if plan.decides_by_evaluation else set()
-        same = plan.model_dump(mode="json", exclude=_SAME_UPDATE - decided)
+    def _fingerprint(self, model: AdaptedModel) -> dict[str, Any]:
+        parts = self._parts
+        judge = self._held_out if parts.plan.decides_by_evaluation else None
+        held_out = judge.fingerprint if judge else None
         return {
-            "data": self._train.fingerprint,
-            "base": model.bundle.base,
-            "adapter": _digest(asdict(model.spec)),
-            "plan": _digest(same),
+            **identity.of_rows(parts.dataset, self._train.fingerprint, held_out),
+            **identity.of_text(self._encoder, self._tokenizer),
+            **identity.of_model(model, parts.objective),
+            **identity.of_plan(parts.plan),
         }
 
     def _request(self, model: AdaptedModel) -> ExportRequest:
@@ -158,7 +168,8 @@ class Work:
             "world_size": session.running.world.world_size,
             **fit,
             "tokens_per_second": fit["tokens"] / seconds if seconds else None,
-            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes": peak_memory(),
+            "plan": self._foresight and self._foresight.record(result),
             "layout": session.job.layout.value,
             "data": asdict(self._train.report),
             "fingerprint": dict(session.job.fingerprint),
@@ -172,21 +183,3 @@ class Work:
 def _plain_name(name: str) -> str:
     """A folder name for what a qualified name or an import path means."""
     return re.split("[/:]", name)[-1]
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def _peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes.
-
-    Linux's own figure comes first: `ru_maxrss` there starts at the size of whoever started us.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
-        if found is not None:
-            return int(found[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

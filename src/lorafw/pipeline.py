@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from lorafw.assembly.config import RunConfig, read_config, resolved, write_resol
 from lorafw.assembly.hooks import Announcer
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.event_log import EventLog
+from lorafw.builtin.trackers.report import Report
 from lorafw.contracts.trainer import RunningTrainer
-from lorafw.errors import LorafwError
 from lorafw.run_folder import RunFolder
-from lorafw.training import launch
+from lorafw.training import launching
+from lorafw.training.checkpoints.fingerprint import check_accepted, flags_of
+from lorafw.training.launching.agreement import check_same, digests
+from lorafw.training.launching.ranks import Ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ def run(
     config: RunConfig | Mapping[str, Any] | str | Path,
     *,
     resume: bool = False,
+    accept_changed: Collection[str] = (),
     nproc: int = 1,
+    ranks: Ranks | None = None,
     notices: Sequence[str] = (),
 ) -> RunResult:
     """Train as a config says; what `lorafw run` does.
@@ -66,20 +71,28 @@ def run(
     Args:
         config: a config, plain values laid out as in a config file, or the path of such a file.
         resume: continue from the newest checkpoint in the run's folder, if there is one.
+        accept_changed: parts of the run that may differ from those the checkpoint was written
+            with: data, held-out, tokenizer, template, base, adapter, objective, plan, seed.
         nproc: ranks to start on this machine; ignored inside a launcher that has started some.
+        ranks: the same, with other machines and restarts; goes before `nproc`.
         notices: sentences to show the user with the others.
 
     Raises:
         LorafwError: what is wrong, where, and how to mend it.
     """
-    registry = Registry()
-    config = _as_config(config, registry)
-    parts = compose(config, registry)
-    notices = (*config.notices, *notices)
-    if nproc > 1 and not launch.under_launcher():
-        return _run_on_ranks(config, parts, resume=resume, nproc=nproc, notices=notices)
-    with _failures_reported():
-        return _Run(config, parts, resume=resume, notices=notices).execute()
+    check_accepted(accept_changed, resume=resume)
+    ranks, launcher = ranks or Ranks(nproc), launching.adopt()
+    with launching.in_rank():
+        registry = Registry()
+        config = _as_config(config, registry)
+        parts = compose(config, registry)
+        notices = (*config.notices, *notices)
+        if ranks.watched and not launcher:
+            resumed = [*resume * ["--resume"], *flags_of(accept_changed)]
+            return _run_on_ranks(config, parts, resumed, ranks=ranks, notices=notices)
+        notices = (*notices, *launching.handed_notices(), *launching.unheeded(ranks, launcher))
+        run = _Run(config, parts, resume=resume, accept_changed=accept_changed, notices=notices)
+        return run.execute()
 
 
 def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Registry) -> RunConfig:
@@ -91,20 +104,32 @@ def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Reg
 
 
 def _run_on_ranks(
-    config: RunConfig, parts: Parts, *, resume: bool, nproc: int, notices: Sequence[str]
+    config: RunConfig, parts: Parts, resumed: Sequence[str], *, ranks: Ranks, notices: Sequence[str]
 ) -> RunResult:
-    """Settle folder and config here, and hand every rank the same."""
-    folder = run_folder.choose(config.run.output, config.run.name, resume=resume)
-    run_folder.prepare(folder)
-    placed = replace(config, run=config.run.model_copy(update={"output": folder.path}))
-    emit = Announcer(listener.open(folder.path) for listener in parts.listeners)
-    for notice in notices:
-        emit("notice", message=notice)
+    """Settle folder and config here, and hand every rank of this machine the same.
+
+    `resumed` are the flags that say what to continue; a new run has none. The folder is on
+    machine 0; another one has nothing to return.
+    """
+    from lorafw.training.launching.supervisor import launch
+
+    folder = None
+    if ranks.node == 0:
+        folder = run_folder.choose(config.run.output, config.run.name, resume=bool(resumed))
+        run_folder.prepare(folder)
+        config = replace(config, run=config.run.model_copy(update={"output": folder.path}))
     with tempfile.TemporaryDirectory() as place:
         settled = Path(place) / "run.yaml"
-        write_resolved(resolved(placed, parts), settled)
-        arguments = ["run", "--config", str(settled)]
-        launch.launch([*arguments, "--resume"] if resume else arguments, nproc)
+        write_resolved(resolved(config, parts), settled)
+        launch(
+            [sys.executable, "-m", "lorafw", "run", "--config", str(settled), *resumed],
+            ranks,
+            notices=notices,
+            newest_step=lambda: folder.newest_step if folder is not None else None,
+            patience=max(120.0, 60 * getattr(parts.trainer, "timeout_minutes", 30.0)),
+        )
+    if folder is None:
+        return RunResult(config.run.output or Path("runs") / config.run.name)
     return _result(folder, folder.read_record())
 
 
@@ -113,31 +138,24 @@ def _result(folder: RunFolder, record: Mapping[str, Any]) -> RunResult:
     return RunResult(folder.path, exports, record)
 
 
-@contextmanager
-def _failures_reported() -> Iterator[None]:
-    """In a rank that `launch` started, errors go to the launcher, which shows the first one."""
-    if not launch.is_worker():
-        yield
-        return
-    launch.follow_parent()
-    try:
-        yield
-    except LorafwError as error:
-        launch.report_failure(error)
-        raise SystemExit(error.exit_code) from None
-
-
 class _Run:
     """One process's part of a run."""
 
     def __init__(
-        self, config: RunConfig, parts: Parts, *, resume: bool, notices: Sequence[str]
+        self,
+        config: RunConfig,
+        parts: Parts,
+        *,
+        resume: bool,
+        accept_changed: Collection[str],
+        notices: Sequence[str],
     ) -> None:
         self._config, self._parts = config, parts
         self._resume, self._notices = resume, notices
+        self._accept_changed = accept_changed
         self._leads = os.environ.get("RANK", "0") == "0"
         # A worker's folder was chosen, and seen to be free, by the process that launched it.
-        owned = resume or launch.is_worker()
+        owned = resume or launching.is_worker()
         self._folder = run_folder.choose(config.run.output, config.run.name, resume=owned)
         self._emit = Announcer()
 
@@ -158,8 +176,9 @@ class _Run:
         if not (self._resume and self._folder.config.exists()):
             write_resolved(values, self._folder.config)
         listeners = [*self._parts.listeners]
-        if not any(isinstance(listener, EventLog) for listener in listeners):
-            listeners.append(EventLog())
+        for joins in (EventLog, Report):
+            if not any(isinstance(listener, joins) for listener in listeners):
+                listeners.append(joins())
         self._emit = Announcer(listener.open(self._folder.path) for listener in listeners)
         self._emit("run_start", folder=self._folder.path, config=values)
         for notice in self._notices:
@@ -177,14 +196,20 @@ class _Run:
         work.read_data()  # before ranks wait for each other: reading takes as long as it takes
         running = self._parts.trainer.start()
         try:
-            return self._drive(work, running)
+            with launching.failures_reported():
+                return self._drive(work, running)
         finally:
             running.close()
 
     def _drive(self, work: Any, running: RunningTrainer) -> RunResult:
-        folder = RunFolder(running.share(self._folder.path))
+        mine = digests(self._resolved())
+        path, leading = running.share((self._folder.path, mine))
+        check_same(mine, leading, running.world.rank)
+        folder = RunFolder(path)
         self._emit("stage_start", stage="model")
-        session = work.session(running, folder, resume=self._resume)
+        session = work.session(
+            running, folder, resume=self._resume, accept_changed=self._accept_changed
+        )
         self._parts.scenario.run(session)
         record = work.record(session)
         if running.world.rank == 0:

@@ -49,7 +49,7 @@ class Capability(StrEnum):
     IDENTITY_START = "identity-start"
     """A fresh adapter leaves the base model's output unchanged."""
     SHARDABLE = "shardable"
-    """Works while parameters are partitioned over ranks (ZeRO-3)."""
+    """Works while parameters are partitioned over ranks (ZeRO-3, FSDP2)."""
     SPLIT_DEPENDENT = "split-dependent"
     """Its randomness depends on how a global batch is split into micro-batches and ranks."""
     WHOLE_PARAMETERS = "whole-parameters"

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from lorafw.cli.main import main
 from lorafw.cli.run import run
+from lorafw.training.launching.ranks import Ranks
 
 Lorafw = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -57,10 +58,11 @@ def test_the_flags_are_frozen() -> None:
     assert flags == {
         *("--dataset", "--model", "--injector", "--trainer", "--encoder", "--objective"),
         *("--scenario", "--exporter", "--listener", "--config", "-o", "--output"),
-        *("--resume", "--dry-run", "--nproc"),
+        *("--resume", "--accept-changed", "--dry-run", "--nproc", "--nnodes", "--node-rank"),
+        *("--rdzv-endpoint", "--hostfile", "--max-restarts", "--min-nproc", "--stop-timeout"),
     }
     repeatable = {o.opts[0] for o in run.params if isinstance(o, click.Option) and o.multiple}
-    assert repeatable == {"--exporter", "--listener", "-o"}
+    assert repeatable == {"--exporter", "--listener", "-o", "--accept-changed"}
 
 
 def test_the_config_of_the_folder_is_read(calls: list[Any]) -> None:
@@ -69,7 +71,51 @@ def test_the_config_of_the_folder_is_read(calls: list[Any]) -> None:
     [(config, options)] = calls
     assert config.injector.options == {"r": 5}
     assert config.run.output == Path("there")
-    assert options == {"resume": True, "nproc": 2}
+    assert options == {"resume": True, "accept_changed": (), "ranks": Ranks(2)}
+
+
+def test_flags_of_nodes_and_restarts(calls: list[Any]) -> None:
+    found = invoke(
+        *("--nproc", "4", "--nnodes", "2:3", "--node-rank", "1", "--rdzv-endpoint", "gpu1:1234"),
+        *("--max-restarts", "5", "--min-nproc", "2", "--stop-timeout", "7"),
+    )
+    assert (found.exit_code, found.stdout) == (0, "")
+    [(_, options)] = calls
+    assert options["ranks"] == Ranks(4, 3, 2, 1, "gpu1:1234", 5, 2, 7.0)
+
+
+def test_a_host_file_says_it_all(calls: list[Any]) -> None:
+    Path("hosts").write_text("192.0.2.7 slots=3\n127.0.0.1 slots=2\n")
+    assert invoke("--hostfile", "hosts").exit_code == 0
+    assert invoke("--hostfile", "hosts", "--node-rank", "0", "--nproc", "5").exit_code == 0
+    first, second = (options["ranks"] for _, options in calls)
+    assert first == Ranks(2, 2, None, 1, "192.0.2.7:29500")
+    assert second == Ranks(5, 2, None, 0, "192.0.2.7:29500")
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--nnodes", "2"], "--node-rank: which of the nodes is this machine?"),
+        (["--nnodes", "2", "--node-rank", "0"], "--rdzv-endpoint: several nodes need a place"),
+        (["--nnodes", "x"], "--nnodes: 'x' is neither N nor MIN:MAX"),
+        (["--hostfile", "none"], "none: No such file"),
+    ],
+)
+def test_ranks_that_cannot_be(flags: list[str], what: str, calls: list[Any]) -> None:
+    found = invoke(*flags)
+    assert found.exit_code in {1, 2}
+    assert found.stderr.startswith(f"Error: {what}")
+    assert not calls
+
+
+def test_a_dry_run_says_what_to_type_where(calls: list[Any]) -> None:
+    Path("hosts").write_text("a slots=3\nb\n")
+    found = invoke("--dry-run", "--hostfile", "hosts", "--node-rank", "0")
+    assert "in 3 processes on this machine, node 0 of 2" in found.stderr
+    lines = [line for line in found.stderr.splitlines() if line.startswith("On ")]
+    assert [line.partition(":")[0] for line in lines] == ["On a", "On b"]
+    assert lines[1].endswith("--node-rank 1")
 
 
 def test_flags_choose_parts(calls: list[Any]) -> None:

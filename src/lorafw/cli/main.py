@@ -9,6 +9,11 @@ from lorafw.cli.verbs import PluginGroup
 
 VERBS = {
     "run": ("lorafw.cli.run:run", "Fine-tune a model as a config and flags say."),
+    "verify": (
+        "lorafw.cli.verify:verify",
+        "Compare every way of training a config on this machine.",
+    ),
+    "plan": ("lorafw.cli.plan:plan", "Tell how much memory and time a run takes."),
     "init": (
         "lorafw.cli.init:init",
         "Write a commented config and a small data set to start from.",

@@ -15,14 +15,27 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from lorafw.contracts.engine import World
+from lorafw.errors import TrainingError
+from lorafw.training.launching.environment import is_worker
+from lorafw.training.launching.interface import choose_interface
 
 _groups = itertools.count()
 
 
 def local_device() -> torch.device:
-    """This process's accelerator, chosen by LOCAL_RANK, or the CPU."""
+    """This process's accelerator, chosen by LOCAL_RANK, or the CPU.
+
+    Raises:
+        TrainingError: this machine has fewer accelerators than ranks.
+    """
     if torch.cuda.is_available():
-        index = int(os.environ.get("LOCAL_RANK", "0"))
+        index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if index >= count and (count > 1 or is_worker()):
+            raise TrainingError(
+                f"this machine shows {count} GPUs, and rank {index} on it has none.",
+                mend=f"Start {count} ranks on it.",
+            )
+        index %= count  # another launcher may show each rank its own alone
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
     return torch.device("cpu")
@@ -52,8 +65,10 @@ def join(*, timeout_minutes: float, alone: bool = False) -> World:
 def _join(backend: str, timeout: timedelta) -> None:
     """Every group of this process speaks under a prefix of its own: addresses must not be stale."""
     _import_what_would_keep_the_group()
-    store, rank, world_size = _meeting_place()
-    prefixed = PrefixStore(f"lorafw/{next(_groups)}", store)
+    choose_interface()
+    store, rank, world_size = _meeting_place(timeout)
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # the store outlives attempts, too
+    prefixed = PrefixStore(f"lorafw/{attempt}/{next(_groups)}", store)
     dist.init_process_group(
         backend, store=prefixed, rank=rank, world_size=world_size, timeout=timeout
     )
@@ -68,9 +83,9 @@ def _import_what_would_keep_the_group() -> None:
 
 
 @functools.cache
-def _meeting_place() -> Any:
+def _meeting_place(timeout: timedelta) -> Any:
     """The launcher's key-value store, which outlives any group, with this rank and their number."""
-    return next(iter(rendezvous("env://")))
+    return next(iter(rendezvous("env://", timeout=timeout)))
 
 
 def leave() -> None:

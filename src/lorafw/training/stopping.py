@@ -8,6 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_heard: list[int] = []
+"""Signals that this process was asked to stop with."""
+
+
+def heard_signal() -> int:
+    """The signal that last asked this process to stop; SIGTERM if it was another rank that heard.
+
+    Its number is part of the exit code.
+    """
+    return _heard[-1] if _heard else signal.SIGTERM
+
 
 class StopFlag:
     """Set by SIGTERM or SIGINT; the loop carries it to all ranks in the step's all-reduce."""
@@ -26,6 +37,7 @@ class StopFlag:
             signal.signal(number, signal.default_int_handler if interrupt else signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number
+        _heard.append(number)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
