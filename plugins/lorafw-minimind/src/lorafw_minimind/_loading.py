@@ -110,7 +110,8 @@ def shaped_network(
     """
     model = empty_network(checkpoint, eos=eos, where=where)
     model.tie_weights()
-    return model.to(dtype or _kept(checkpoint.tensors[_EMBEDDING].dtype)).eval()
+    model.to(dtype or _kept(checkpoint.tensors[_EMBEDDING].dtype)).eval()
+    return model
 
 
 def _ours(name: str, tensor: Tensor, form: Architecture, dtype: torch.dtype) -> Tensor:
