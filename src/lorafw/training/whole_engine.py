@@ -10,9 +10,9 @@ from contextlib import contextmanager, nullcontext
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingState, World
+from lorafw.training.ddp_wrapper import forget_backward, tame
 from lorafw.training.optimizer import set_learning_rate
 from lorafw.training.optimizer_memory import VALUE, OptimizerMemory, as_tensors
 from lorafw.types import Batch
@@ -34,9 +34,7 @@ class WholeEngine(Engine):
         self._job, self._wrapped = job, wrapped
         self._parameters, self._optimizer = job.parameters, job.optimizer
         self._memory = OptimizerMemory(job.optimizer)
-        if isinstance(wrapped, DistributedDataParallel):
-            # They are frozen, and a rank that ran out of memory tries a forward pass again alone.
-            wrapped.broadcast_buffers = False
+        tame(wrapped)
 
     def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
         """The wrapped module's result for one micro-batch."""
@@ -73,8 +71,7 @@ class WholeEngine(Engine):
     def discard(self) -> None:
         """Drop the gradients, and let DDP run again where a backward pass was interrupted."""
         self._optimizer.zero_grad(set_to_none=True)
-        if isinstance(self._wrapped, DistributedDataParallel):
-            self._wrapped.reducer._reset_state()  # noqa: SLF001 - there is no public way
+        forget_backward(self._wrapped)
 
     def _clip(self) -> Tensor:
         limit = self._job.max_grad_norm
