@@ -23,7 +23,7 @@ from lorafw.data.rendering.context import within_context
 from lorafw.errors import CompositionError
 from lorafw.inference.provenance import provenance
 from lorafw.planning.forecast import Rows, forecast
-from lorafw.planning.foresight import Foresight
+from lorafw.planning.foresight import WORTH, Foresight
 from lorafw.planning.process_memory import peak_memory
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
@@ -83,7 +83,8 @@ class Work:
         labels = parts.dataset.labels
         if running.world.rank == 0:  # who writes the record
             rows = Rows(self._train, self._encoder, self._tokenizer, seed)
-            self._foresight = Foresight.of(forecast(parts, rows, running.world.world_size))
+            world = running.world.world_size
+            self._foresight = Foresight.of(forecast(parts, rows, world, least=WORTH))
         request = ModelRequest(parts.objective.task, running.world.device, seed, labels)
         bundle = parts.model.build(request, self._tokenizer)
         layout = self._layout(bundle)

@@ -12,7 +12,7 @@ from typing import Any
 
 from lorafw import run_folder
 from lorafw.assembly.compose import Parts, compose
-from lorafw.assembly.config import RunConfig, read_config, resolved, write_resolved
+from lorafw.assembly.config import AnyConfig, RunConfig, as_config, resolved, write_resolved
 from lorafw.assembly.hooks import Announcer
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.event_log import EventLog
@@ -58,7 +58,7 @@ class RunResult:
 
 
 def run(
-    config: RunConfig | Mapping[str, Any] | str | Path,
+    config: AnyConfig,
     *,
     resume: bool = False,
     accept_changed: Collection[str] = (),
@@ -84,7 +84,7 @@ def run(
     ranks, launcher = ranks or Ranks(nproc), launching.adopt()
     with launching.in_rank():
         registry = Registry()
-        config = _as_config(config, registry)
+        config = as_config(config, registry)
         parts = compose(config, registry)
         notices = (*config.notices, *notices)
         if ranks.watched and not launcher:
@@ -93,14 +93,6 @@ def run(
         notices = (*notices, *launching.handed_notices(), *launching.unheeded(ranks, launcher))
         run = _Run(config, parts, resume=resume, accept_changed=accept_changed, notices=notices)
         return run.execute()
-
-
-def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Registry) -> RunConfig:
-    if isinstance(config, RunConfig):
-        return config
-    if isinstance(config, Mapping):
-        return RunConfig.from_mapping(config, registry)
-    return read_config(registry, path=Path(config))
 
 
 def _run_on_ranks(

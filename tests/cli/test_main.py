@@ -104,6 +104,7 @@ def test_lorafws_own_verbs_cannot_be_replaced(lorafw: Lorafw, tmp_path: Path) ->
         (ConfigError("is odd.", where="f.yaml:3: a.b"), 2, "Error: f.yaml:3: a.b: is odd.\n"),
         (TrainingError("two\nlines."), 1, "Error: two lines.\n"),
         (KeyboardInterrupt(), 130, ""),
+        (OSError(28, "No space left on device"), 1, "Error: No space left on device.\n"),
     ],
 )
 def test_errors_for_the_user(error: BaseException, code: int, told: str) -> None:

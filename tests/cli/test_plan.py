@@ -50,7 +50,7 @@ def test_figures_are_told(job: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_told_with_what_would(job: dict[str, Any], tmp_path: Path) -> None:
-    found = told(job, tmp_path, "--memory", "12M")
+    found = told(job, tmp_path, "--memory", "34M")
     assert "plan.gradient_checkpointing: true" in found.stdout
     assert "plan.micro_batch_tokens" in found.stdout
 
@@ -86,11 +86,3 @@ def test_a_model_that_cannot_be_built_so_is_no_fault(
     assert found["memory"] is None
     assert "only be built with its weights" in found["unknown"]
     assert found["steps"] == 2
-
-
-def test_a_run_records_what_was_foretold_and_what_came(job: dict[str, Any]) -> None:
-    record = lorafw.run(job).record["plan"]
-    assert record["predicted"] == lorafw.plan(job).forecast.record()
-    assert record["measured"]["seconds_per_step"] > 0
-    assert record["measured"]["tokens_per_second"] > 0
-    assert record["measured"]["peak_bytes"] > 0

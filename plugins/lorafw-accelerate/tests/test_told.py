@@ -145,6 +145,9 @@ def test_deepspeed_in_the_file_points_at_its_trainer(write: Any) -> None:
         ("distributed_type: [", "line 1"),
         ("- 1\n", "no keys"),
         ("mixed_precision: 'no'\n", "distributed_type"),
+        ("distributed_type: FSDP\nfsdp_config: 7\n", "fsdp_config is 7; it must be a block"),
+        ("distributed_type: 'NO'\ndynamo_config: 3\n", "dynamo_config is 3; it must be a block"),
+        ("distributed_type: 'NO'\nnum_processes: two\n", "num_processes is two; it must be a"),
     ],
 )
 def test_what_accelerate_cannot_read_is_an_error_with_the_file(
@@ -155,6 +158,17 @@ def test_what_accelerate_cannot_read_is_an_error_with_the_file(
     told = refused(str(file))
     assert told.startswith(f"{file}: ")
     assert fault in told
+
+
+def test_a_bare_no_means_no(tmp_path: Path) -> None:
+    file = tmp_path / "bare.yaml"
+    file.write_text("distributed_type: NO\nmixed_precision: no\ndynamo_backend: NO\n")
+    assert AccelerateTrainer(config_file=str(file)).sharding() is None
+
+
+def test_layers_that_are_no_names_are_told_as_they_stand(write: Any) -> None:
+    rest = "fsdp_config: {fsdp_version: 2, fsdp_transformer_layer_cls_to_wrap: [1, Layer]}\n"
+    assert read_file(write(rest, kind="FSDP")).layers == ("1", "Layer")
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -115,6 +115,12 @@ def test_every_contradiction_is_named_with_what_to_do(write: Write) -> None:
         ('{"a": 1, "a": 2}', "more than once in a block: a."),
         ("[]", "does not hold a JSON object"),
         ('{"zero_optimization": true}', "zero_optimization: it must be a block."),
+        ('{"bf16": true}', "bf16: it must be a block."),
+        ('{"zero_optimization": {"stage": [2]}}', "zero_optimization.stage is [2]: make it 0, 1"),
+        (
+            '{"zero_optimization": {"offload_optimizer": {"device": ["cpu"]}}}',
+            'zero_optimization.offload_optimizer.device is ["cpu"]: make it cpu or none.',
+        ),
     ],
 )
 def test_a_file_that_is_no_config_is_refused(text: str, told: str, write: Write) -> None:

@@ -25,9 +25,11 @@ from lorafw.errors import ConfigError
 from lorafw.presets.catalog import preset_name, preset_text
 
 __all__ = [
+    "AnyConfig",
     "Choice",
     "RunConfig",
     "RunOptions",
+    "as_config",
     "json_schema",
     "read_config",
     "resolved",
@@ -101,6 +103,10 @@ class RunConfig:
         return _complete(draft, registry)
 
 
+AnyConfig = RunConfig | Mapping[str, Any] | str | Path
+"""A config, plain values laid out as in a config file, or the path of such a file."""
+
+
 def read_config(
     registry: Registry,
     *,
@@ -138,6 +144,19 @@ def read_config(
         draft.set_option("run.output", str(output))
     draft.override(overrides)
     return _complete(draft, registry, needs)
+
+
+def as_config(config: AnyConfig, registry: Registry) -> RunConfig:
+    """The config that was given, read or laid out as it may be.
+
+    Raises:
+        ConfigError: as `read_config` and `RunConfig.from_mapping`.
+    """
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, Mapping):
+        return RunConfig.from_mapping(config, registry)
+    return read_config(registry, path=Path(config))
 
 
 def _source(path: Path) -> Source:

@@ -16,7 +16,7 @@ _PARTS: Mapping[str, str] = {
     "activations": "activations",
     "head": "head and loss",
     "engine": "engine",
-    "libraries": "compiled kernels",
+    "libraries": "libraries",
 }
 
 

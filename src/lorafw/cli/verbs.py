@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """Exit code of a process that SIGINT ended, by the shells' convention."""
 
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
 
 class LazyGroup(click.Group):
     """Verbs that are imported when they are called; errors meant for the user become one line.
@@ -78,9 +80,11 @@ class LazyGroup(click.Group):
             click.echo("Error: " + " ".join(str(error).split("\n")), err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
-            if error.filename is None or error.errno == errno.EPIPE:
+            named = error.filename is not None and error.errno != errno.EPIPE
+            if not named and error.errno not in _OF_THE_DISK:
                 raise
-            click.echo(f"Error: {error.filename}: {error.strerror}.", err=True)
+            place = f"{error.filename}: " if named else ""  # a write does not know its file
+            click.echo(f"Error: {place}{error.strerror}.", err=True)
             ctx.exit(LorafwError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from lorafw.planning.portions import Portions, portions
 from lorafw.planning.rank_memory import RankMemory, rank_memory
 from lorafw.planning.step_memory import step_memory
 from lorafw.types import Capability, Layout, Tokenizer
+
+_SOON_OVER = "a run as short as this is over before its memory is told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,23 @@ class Forecast:
         }
 
 
-def forecast(parts: Parts, rows: Rows, world_size: int) -> Forecast:
+def forecast(parts: Parts, rows: Rows, world_size: int, *, least: int = 0) -> Forecast:
     """Tell what a run will be; weights are not read.
 
     What stands in the way of telling its memory is told instead, whatever it is: no run may fail
     for want of a forecast.
+
+    Args:
+        parts: of the run.
+        rows: that it trains on.
+        world_size: ranks.
+        least: arithmetic operations of the whole run below which its memory is not told.
     """
     if not parts.model.builds_without_weights:
         reason = "the model can only be built with its weights"
         return _without_memory(parts, rows, world_size, reason)
     try:
-        return _with_memory(parts, rows, world_size)
+        return _with_memory(parts, rows, world_size, least)
     except Exception as error:  # noqa: BLE001 - models do what they will with numbers of no value
         told = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         return _without_memory(parts, rows, world_size, f"it failed without weights: {told}")
@@ -96,16 +105,19 @@ def _without_memory(parts: Parts, rows: Rows, world_size: int, unknown: str) -> 
     return Forecast(world_size, layout, _portions(parts, rows, world_size, layout), unknown=unknown)
 
 
-def _with_memory(parts: Parts, rows: Rows, world_size: int) -> Forecast:
+def _with_memory(parts: Parts, rows: Rows, world_size: int, least: int) -> Forecast:
     labels = parts.dataset.labels
     request = ModelRequest(parts.objective.task, torch.device("meta"), rows.seed, labels)
     with torch.random.fork_rng(devices=[]):
         bundle = parts.model.build(request, rows.tokenizer)
         layout = _layout(parts, bundle)
         cut = _portions(parts, rows, world_size, layout)
+        if _operations(bundle, cut) < least:
+            return Forecast(world_size, layout, cut, unknown=_SOON_OVER)
         largest = [rows.prepared.rows[row] for row in cut.largest]
         batch = rows.encoder.collate(largest, layout, bundle.pad_id)
-        step = step_memory(bundle, parts.injector, parts.objective, parts.plan, batch)
+        passes = math.ceil(cut.micro_batches * cut.steps)
+        step = step_memory(bundle, parts.injector, parts.objective, parts.plan, batch, passes)
     return Forecast(
         world_size=world_size,
         layout=layout,
@@ -114,6 +126,11 @@ def _with_memory(parts: Parts, rows: Rows, world_size: int) -> Forecast:
         parameters=step.parameters,
         trainable=step.trainable,
     )
+
+
+def _operations(bundle: ModelBundle, cut: Portions) -> int:
+    """Two in each direction for every number of the model and cell (arXiv:2001.08361, 2.1)."""
+    return 4 * sum(p.numel() for p in bundle.module.parameters()) * cut.cells
 
 
 def _layout(parts: Parts, bundle: ModelBundle) -> Layout:

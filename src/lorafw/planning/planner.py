@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lorafw.assembly.compose import Parts, compose
-from lorafw.assembly.config import RunConfig, read_config
+from lorafw.assembly.config import AnyConfig, RunConfig, as_config
 from lorafw.assembly.registry import Registry
 from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
@@ -48,7 +46,7 @@ class RunPlan:
 
 
 def plan(
-    config: RunConfig | Mapping[str, Any] | str | Path,
+    config: AnyConfig,
     *,
     nproc: int = 1,
     memory: int | None = None,
@@ -68,7 +66,7 @@ def plan(
         LorafwError: what is wrong with the config or the rows.
     """
     registry = Registry()
-    settled = _as_config(config, registry)
+    settled = as_config(config, registry)
     parts = compose(settled, registry)
     rows = _rows(settled, parts)
     found = forecast(parts, rows, nproc)
@@ -81,14 +79,6 @@ def plan(
         seconds=None if each is None else each * found.portions.cells / nproc,
         advice=tuple(advice(found, parts.plan, available)),
     )
-
-
-def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Registry) -> RunConfig:
-    if isinstance(config, RunConfig):
-        return config
-    if isinstance(config, Mapping):
-        return RunConfig.from_mapping(config, registry)
-    return read_config(registry, path=Path(config))
 
 
 def _rows(config: RunConfig, parts: Parts) -> Rows:

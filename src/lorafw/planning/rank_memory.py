@@ -18,7 +18,7 @@ class RankMemory:
             share.
         engine: what the engine adds: buckets in which gradients meet, copies in whole precision,
             weights gathered for one layer.
-        libraries: kernels that are compiled for this run and kept.
+        libraries: as in `StepMemory`, whole on every rank.
     """
 
     weights: int

@@ -15,6 +15,10 @@ from torch.utils._pytree import tree_iter, tree_map_only
 from lorafw.planning.live_bytes import LiveBytes
 
 _RANGES = (torch.ops.aten.arange.default, torch.ops.aten.arange.start)
+_PRODUCTS = {
+    getattr(torch.ops.aten, name)
+    for name in ("mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_", "linear")
+}
 
 
 class ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -29,11 +33,13 @@ class ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Attributes:
         bytes: what is alive of all that was made while it was open.
+        products: the matrix products it has seen, by operation and shapes.
     """
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = LiveBytes()
+        self.products: set[tuple[object, ...]] = set()
         self._device = torch.device(device)
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
 
@@ -53,8 +59,10 @@ class ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.bytes.note(tensor)
         return made
 
-    def _run(self, func: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def _run(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = [value for value in tree_iter((args, named)) if isinstance(value, Tensor)]
+        if func.overloadpacket in _PRODUCTS:
+            self.products.add((func, *(tensor.shape for tensor in given)))
         if any(_has_no_value(tensor) for tensor in given):
             made = func(*args, **named)
             if isinstance(made, Tensor):

@@ -24,8 +24,9 @@ RUN = 2
 """Layers that are run; what a further one holds is what the last of them does."""
 
 _COMPILED = (torch.bfloat16, torch.float16)
-_KERNEL_BYTES = 1_400_000
-"""What a kernel was seen to take, of torch 2.13 on x86-64."""
+_KERNEL_BYTES = 1_000_000
+_SCRATCH_BYTES = 20_000_000
+"""What a kernel, and all other memory of the libraries, was seen to take: torch 2.13 on x86-64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class StepMemory:
         optimizer: what the optimizer remembers.
         activations: what the forward pass leaves for the backward pass.
         head: the most that head, loss and backward pass hold for a moment beside all that.
-        libraries: kernels that are compiled for the base's dtype, and kept.
+        libraries: their code as far as it runs, scratch space, and compiled kernels that are kept.
         layer: weights of the largest of the model's layers, all of its own included.
         parameters: how many numbers the model has, those that are trained among them.
         trainable: how many are trained.
@@ -63,6 +64,7 @@ def step_memory(
     objective: Objective,
     plan: TrainPlan,
     batch: Batch,
+    passes: int = 1,
 ) -> StepMemory:
     """Run one micro-batch of a bundle that was built without weights; its module is changed.
 
@@ -74,6 +76,7 @@ def step_memory(
         objective: what is minimised.
         plan: with optimizer and gradient checkpointing.
         batch: the largest micro-batch, on the CPU.
+        passes: micro-batches of the run; each of them is taken to be of another size.
     """
     with ShapesOnly() as shapes, modules_stay():
         shapes.without_values(bundle.module)
@@ -91,7 +94,7 @@ def step_memory(
         optimizer=optimizer,
         activations=left,
         head=head,
-        libraries=_kernels(every),
+        libraries=_SCRATCH_BYTES + _kernels(every, passes * len(shapes.products)),
         layer=layer,
         parameters=sum(p.numel() for p in every),
         trainable=sum(p.numel() for p in trained.values()),
@@ -148,10 +151,10 @@ def _remembered(model: AdaptedModel, plan: TrainPlan) -> int:
     return _bytes(value for value in held if isinstance(value, Tensor))
 
 
-def _kernels(parameters: Iterable[nn.Parameter]) -> int:
+def _kernels(parameters: Iterable[nn.Parameter], products: int) -> int:
     """On a CPU, oneDNN compiles a kernel for each shape of a product that is not in fp32."""
     compiled = any(p.dtype in _COMPILED and p.device.type == "cpu" for p in parameters)
-    return KERNELS * _KERNEL_BYTES if compiled else 0
+    return min(KERNELS, products) * _KERNEL_BYTES if compiled else 0
 
 
 def _give_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -8,7 +8,8 @@ import sys
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of <malloc.h>
 _LARGE = 256 * 1024
-KERNELS = 64
+_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # of oneDNN, of torch's ideep
+KERNELS = 32
 """Compiled kernels that are kept."""
 
 
@@ -17,12 +18,13 @@ def keep_little() -> None:
 
     glibc raises the size from which a block is mapped alone to as much as 32 MiB, and keeps what is
     smaller in its heap. There the holes that one micro-batch leaves seldom fit the next, and a
-    process grows by half of what it needs. oneDNN keeps up to 1024 compiled kernels of more than a
-    megabyte each, and in bf16 on a CPU compiles one for every number of rows; those of one layer
-    are about thirty. Both cost a hundredth of a step's time or less. Another library or the user's
-    environment may have settled the latter before.
+    process grows by half of what it needs. In bf16 on a CPU a kernel is compiled for every shape of
+    a product, within a millisecond, and both oneDNN and ideep, torch's way to it, keep 1024 of
+    them: hundreds of megabytes after some steps over rows of many lengths. Less of either costs a
+    hundredth of a step's time or less. What the user's environment says of them stays.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+    for cache in _CACHES:
+        os.environ.setdefault(cache, str(KERNELS))
     if sys.platform == "linux" and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it
         if mallopt is not None:

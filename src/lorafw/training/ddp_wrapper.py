@@ -21,7 +21,13 @@ def tame(wrapped: nn.Module) -> None:
         wrapped.reducer._rebuild_buckets()  # noqa: SLF001 - it does so once
 
 
-def forget_backward(wrapped: nn.Module) -> None:
-    """Let a wrapper run again where a backward pass was interrupted."""
+def reduces(wrapped: nn.Module) -> bool:
+    """Whether the next backward pass speaks to other ranks; not so within `no_sync`."""
+    return isinstance(wrapped, DistributedDataParallel) and wrapped.require_backward_grad_sync
+
+
+def forget_reduction(wrapped: nn.Module) -> None:
+    """Let a wrapper run again after a backward pass that broke off while it reduced; collective."""
     if isinstance(wrapped, DistributedDataParallel):
         wrapped.reducer._reset_state()  # noqa: SLF001 - there is no public way
+        tame(wrapped)  # the buckets were forgotten as well

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingState, World
-from lorafw.training.ddp_wrapper import forget_backward, tame
+from lorafw.training.ddp_wrapper import forget_reduction, reduces, tame
 from lorafw.training.optimizer import set_learning_rate
 from lorafw.training.optimizer_memory import VALUE, OptimizerMemory, as_tensors
 from lorafw.types import Batch
@@ -34,6 +34,7 @@ class WholeEngine(Engine):
         self._job, self._wrapped = job, wrapped
         self._parameters, self._optimizer = job.parameters, job.optimizer
         self._memory = OptimizerMemory(job.optimizer)
+        self._torn = False
         tame(wrapped)
 
     def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
@@ -50,6 +51,11 @@ class WholeEngine(Engine):
 
     def backward(self, loss: Tensor) -> None:
         """Add this loss's gradients."""
+        self._torn = reduces(self._wrapped)
+        self._differentiate(loss)
+        self._torn = False
+
+    def _differentiate(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def gradients(self) -> dict[str, Tensor]:
@@ -69,9 +75,11 @@ class WholeEngine(Engine):
         return StepOutcome(norm)
 
     def discard(self) -> None:
-        """Drop the gradients, and let DDP run again where a backward pass was interrupted."""
+        """Drop the gradients, and let the wrapper run again where their reduction was torn off."""
         self._optimizer.zero_grad(set_to_none=True)
-        forget_backward(self._wrapped)
+        if self._torn:
+            forget_reduction(self._wrapped)
+        self._torn = False
 
     def _clip(self) -> Tensor:
         limit = self._job.max_grad_norm

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lorafw.assembly.compose import Parts, compose
-from lorafw.assembly.config import RunConfig, read_config, resolved, write_resolved
+from lorafw.assembly.config import AnyConfig, RunConfig, as_config, resolved, write_resolved
 from lorafw.assembly.registry import Registry
 from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
@@ -51,7 +50,7 @@ class Request:
 
 
 def verify(
-    config: RunConfig | Mapping[str, Any] | str | Path,
+    config: AnyConfig,
     request: Request | None = None,
     *,
     say: Say = _silent,
@@ -72,7 +71,7 @@ def verify(
     if under_launcher():
         raise UsageError("`lorafw verify` starts processes itself; call it without a launcher.")
     registry = Registry()
-    config = _as_config(config, registry)
+    config = as_config(config, registry)
     parts, off = _settled(compose(config, registry))
     with tempfile.TemporaryDirectory(prefix="lorafw-verify-") as place:
         folder = Path(place)
@@ -87,14 +86,6 @@ def verify(
             limits=comparison.limits,
             random=[*off, *facts["off"], *what_stays(parts.plan)],
         )
-
-
-def _as_config(config: RunConfig | Mapping[str, Any] | str | Path, registry: Registry) -> RunConfig:
-    if isinstance(config, RunConfig):
-        return config
-    if isinstance(config, Mapping):
-        return RunConfig.from_mapping(config, registry)
-    return read_config(registry, path=Path(config))
 
 
 def _settled(parts: Parts) -> tuple[Parts, list[str]]:

@@ -6,10 +6,10 @@ from torch import nn
 from lorafw.planning.shapes_only import ShapesOnly, modules_stay
 
 
-def shaped(*sizes: int) -> nn.Linear:
+def shaped(inputs: int, outputs: int) -> nn.Linear:
     """A linear on the meta device."""
     with torch.device("meta"):
-        return nn.Linear(*sizes)
+        return nn.Linear(inputs, outputs)
 
 
 def test_numbers_take_no_memory_and_are_counted() -> None:

@@ -42,6 +42,20 @@ class Diverged(WholeEngine):
         return super().forward(batch, totals) * (1 if totals is None else math.inf)
 
 
+class DivergedLater(WholeEngine):
+    """Every loss after the first step is infinite."""
+
+    begun = False
+
+    def forward(self, batch: Batch, totals: Mapping[str, float] | None) -> Tensor:
+        infinite = self.begun and totals is not None
+        return super().forward(batch, totals) * (math.inf if infinite else 1)
+
+    def step(self, *, learning_rate: float) -> StepOutcome:
+        self.begun = True
+        return super().step(learning_rate=learning_rate)
+
+
 class Steep(WholeEngine):
     """Finite losses, and gradients that overflow in some steps, counted from one."""
 

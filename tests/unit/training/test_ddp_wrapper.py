@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lorafw.training.ddp_wrapper import forget_backward, tame
+from lorafw.training.ddp_wrapper import forget_reduction, tame
 from lorafw.training.process_group import join, leave
 
 
@@ -36,7 +36,13 @@ def test_a_tamed_wrapper_keeps_its_buckets(wrapper: DistributedDataParallel) -> 
     assert not wrapper.broadcast_buffers
 
 
+def test_it_keeps_them_after_a_reduction_that_broke_off(wrapper: DistributedDataParallel) -> None:
+    tame(wrapper)
+    forget_reduction(wrapper)
+    assert not sorts_anew(wrapper)
+
+
 def test_other_modules_are_left_alone() -> None:
     module = nn.Linear(2, 2)
     tame(module)
-    forget_backward(module)
+    forget_reduction(module)

@@ -35,8 +35,7 @@ class AccelerateEngine(WholeEngine):
         context: AbstractContextManager[None] = self._accelerator.no_sync(self._wrapped)
         return context
 
-    def backward(self, loss: Tensor) -> None:
-        """Add this loss's gradients."""
+    def _differentiate(self, loss: Tensor) -> None:
         self._accelerator.backward(loss)
 
     def _clip(self) -> Tensor:

@@ -79,8 +79,8 @@ class Told:
     def layers(self) -> tuple[str, ...]:
         """The classes of what is gathered together; empty if it does not say."""
         told = (self.shards and self.values.get(_LAYERS)) or ""
-        names = told.split(",") if isinstance(told, str) else told
-        return tuple(name.strip() for name in names if name.strip())
+        names = told if isinstance(told, list) else str(told).split(",")
+        return tuple(filter(None, (str(name).strip() for name in names)))
 
     def options(self) -> Iterator[tuple[str, bool, str]]:
         """The trainer's options that it sets too: name, value, and how it says so."""
@@ -94,7 +94,8 @@ class Told:
         """What cannot be had, one sentence or two for each."""
         yield from self._of_its_kind()
         for key, (wanted, reason) in _MUST_BE.items():
-            if key in self.values and _text(self.values[key]) not in {wanted, "none"}:
+            bare = {"false"} if wanted == "no" else set()  # what YAML makes of a no without quotes
+            if key in self.values and _text(self.values[key]) not in {wanted, "none", *bare}:
                 yield f"{self._said(key)}; write {wanted}. {reason}"
         reshards = "fsdp_reshard_after_forward"
         if _text(self.values.get(reshards, True)) not in {"true", "false"}:
@@ -116,7 +117,7 @@ class Told:
         kind = str(self.values.get("distributed_type", "NO")).upper()
         if kind == "DEEPSPEED":
             yield f"{self._said('distributed_type')}; choose that trainer: trainer.use=deepspeed."
-        elif kind not in {"NO", "MULTI_CPU", "MULTI_GPU", "FSDP"}:
+        elif kind not in {"NO", "FALSE", "MULTI_CPU", "MULTI_GPU", "FSDP"}:
             yield f"{self._said('distributed_type')}; lorafw does not train that way."
 
     def _said(self, key: str) -> str:
@@ -142,12 +143,27 @@ def read_file(name: str) -> Told:
         config = config_args.load_config_from_file(path)
     except AttributeError:
         raise ConfigError("it holds no keys with values.", where=path, mend=mend) from None
-    except (ValueError, TypeError, yaml.YAMLError) as error:
-        fault = " ".join(str(error).split())
-        raise ConfigError(f"Accelerate cannot read it: {fault}", where=path, mend=mend) from None
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        fault = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(f"Accelerate cannot read it: {fault}.", where=path, mend=mend) from None
     values = config.to_dict()
+    _refuse_other_kinds(path, values)
     sharing = values.pop("fsdp_config", None) if values["distributed_type"] == "FSDP" else None
     return Told(path, {**values, **(values.get("dynamo_config") or {}), **_versioned(sharing)})
+
+
+def _refuse_other_kinds(path: str, values: Mapping[str, Any]) -> None:
+    """See that what Accelerate reads without a look has a kind that can be worked with.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    for key in ("fsdp_config", "dynamo_config"):
+        if not isinstance(values.get(key) or {}, Mapping):
+            raise ConfigError(f"{key} is {values[key]}; it must be a block.", where=path)
+    ranks = values.get("num_processes")
+    if not isinstance(ranks, int | None):
+        raise ConfigError(f"num_processes is {ranks}; it must be a whole number.", where=path)
 
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Told:

@@ -97,5 +97,5 @@ RULES = (
 )
 """All of them. What is harmless is left out of what DeepSpeed gets."""
 
-BLOCKS = (_ZERO, f"{_ZERO}.offload_optimizer", f"{_ZERO}.offload_param")
+BLOCKS = (_ZERO, f"{_ZERO}.offload_optimizer", f"{_ZERO}.offload_param", *PRECISIONS)
 """Keys that hold a block, or nothing."""

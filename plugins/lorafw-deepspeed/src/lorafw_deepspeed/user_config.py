@@ -118,13 +118,17 @@ def _options(flat: Flat, said: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     faults = []
     for key in [key for key in OPTIONS if key in flat]:
         option = OPTIONS[key]
-        value = TO_OPTION.get(option, {}).get(flat[key], flat[key])
+        value = _in_our_words(option, flat[key])
         before = {**said, **found}.get(option, value)
         if before != value:
             other = f"{places[option]} is {json.dumps(before)}"
             faults.append(f"{key} is {json.dumps(flat[key])}: {other}; say it in one place.")
         found[option], places[option] = value, key
     return found, faults
+
+
+def _in_our_words(option: str, value: Any) -> Any:
+    return TO_OPTION.get(option, {}).get(value, value) if isinstance(value, str) else value
 
 
 def _broken(rule: Rule, flat: Flat) -> Iterator[str]:

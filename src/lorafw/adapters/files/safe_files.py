@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,8 +32,11 @@ def publish(build: Callable[[Path], T], final: Path) -> T:
         What `build` returned.
 
     Raises:
+        FileExistsError: a file is where the folder shall appear; it is left alone.
         Exception: whatever `build` raises; the half-built folder is removed first.
     """
+    if final.is_file():
+        raise FileExistsError(errno.EEXIST, "a file is in the way", str(final))
     final.parent.mkdir(parents=True, exist_ok=True)
     fresh = _sibling(final, "new")
     fresh.mkdir()

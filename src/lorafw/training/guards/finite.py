@@ -10,11 +10,13 @@ import torch
 from lorafw.contracts.engine import Engine, TrainingState
 from lorafw.contracts.trainer import TrainJob
 from lorafw.errors import CheckpointError, TrainingError
+from lorafw.training.guards.content import local_part
 from lorafw.training.guards.wording import listed
 
 MOST_IN_A_ROW = 10
 """Steps that may be left out one after the other."""
 _DIVERGED = "Lower plan.learning_rate, or set plan.max_grad_norm."
+_SKIP = "Or leave out such steps: non_finite: skip."
 
 
 class FiniteGuard:
@@ -46,11 +48,12 @@ class FiniteGuard:
         fault = self._fault(step, loss, norm, culprits, rows)
         self._in_a_row += 1
         if self._job.plan.non_finite == "stop":
-            mend = self._mend(culprits, rows)
-            raise TrainingError(fault, mend=f"{mend} Or leave out such steps: non_finite: skip.")
+            mend = f"{self._mend(culprits, rows)} {_SKIP}"
+            raise TrainingError(fault, mend=self._of_the_base(step, culprits, rows) or mend)
         if self._in_a_row > MOST_IN_A_ROW:
             raise TrainingError(
-                f"{self._in_a_row} steps in a row had to be left out. {fault}", mend=_DIVERGED
+                f"{self._in_a_row} steps in a row had to be left out: {fault}",
+                mend=self._of_the_base(step, culprits, rows) or _DIVERGED,
             )
         if self._engine.world.rank == 0:
             self._job.emit("notice", message=f"Step {step + 1} is left out: {fault}")
@@ -67,6 +70,17 @@ class FiniteGuard:
             return f"the loss of step {number} is {loss}, and so is that of each of its rows."
         names = listed([self._job.row_name(row) for row in culprits])
         return f"the loss of step {number} is {loss}, because of {names}."
+
+    def _of_the_base(self, step: int, culprits: Sequence[int], rows: Sequence[int]) -> str:
+        """What to do where no training brought this about; empty where some may have."""
+        frozen = self._job.model.frozen().items()
+        weights = {name: local_part(weight) for name, weight in frozen if not weight.is_meta}
+        if faulty := [name for name, weight in weights.items() if not is_finite(weight)]:
+            return f"The base itself holds such numbers: {listed(faulty)}. Get its files again."
+        untrained = step + 1 == self._in_a_row  # every step there was has been left out
+        if untrained and len(culprits) == len(rows) > 1:
+            return "Nothing is trained yet: the base gives this. Does model.dtype hold its numbers?"
+        return ""
 
     def _mend(self, culprits: Sequence[int], rows: Sequence[int]) -> str:
         if not culprits or len(culprits) == len(rows) > 1:

@@ -43,6 +43,15 @@ def test_an_older_folder_is_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [final]
 
 
+def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.write_text("mine")
+    with pytest.raises(FileExistsError, match="a file is in the way"):
+        publish(lambda folder: write_note("new", folder), final)
+    assert final.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [final]
+
+
 def test_a_failed_build_leaves_the_older_folder_and_no_rubbish(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         write_note("half", folder)

@@ -34,11 +34,11 @@ BREAKS: Mapping[str, tuple[str, ...]] = {
     "mean": (_GRADIENTS, _NORM, _GIVEN_UP, _MOVES, _UPDATE),
     "rate": (_RATE,),
     "norm": (_NORM, _UPDATE),
-    "step": (_STATE, _GIVEN_UP, _MOVES, _RESUMED),
+    "step": (_STATE, _NOT_FINITE, _GIVEN_UP, _MOVES, _RESUMED),
     "hoard": (_GIVEN_UP,),
     "reckless": (_NOT_FINITE,),
     "dialect": (_MOVES,),
-    "memory": (_AGAIN, _TWICE, _RESTART, _RESUMED),
+    "memory": (_NOT_FINITE, _AGAIN, _TWICE, _RESTART, _RESUMED),
     "thaw": (
         *(_FROZEN, _STATE, _GIVEN_UP, _NOT_FINITE, _UPDATE),
         *(_TWICE, _RESTART, _EVENTS, _RESUMED),

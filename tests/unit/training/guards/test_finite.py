@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.unit.training.faulty_engines import BAD_ROW, Diverged, Poisoned, Steep
+from tests.unit.training.faulty_engines import BAD_ROW, Diverged, DivergedLater, Poisoned, Steep
 from tests.unit.training.on_engine import OnEngine, notices, trained
 from torch import Tensor
 
@@ -31,8 +31,27 @@ def test_the_row_that_gives_nan_is_named_as_the_user_counts() -> None:
 
 def test_weights_that_diverged_are_not_blamed_on_rows() -> None:
     with pytest.raises(TrainingError, match="that of each of its rows") as caught:
-        trained(Diverged)
+        trained(DivergedLater)
     assert "learning_rate" in caught.value.mend
+
+
+def test_what_nothing_was_trained_for_is_not_blamed_on_the_learning_rate() -> None:
+    with pytest.raises(TrainingError) as caught:
+        trained(Diverged)
+    assert "model.dtype" in caught.value.mend
+    assert "learning_rate" not in caught.value.mend
+
+
+@pytest.mark.parametrize("non_finite", ["stop", "skip"])
+def test_numbers_of_the_base_that_are_not_finite_are_named(non_finite: str) -> None:
+    model = toy_model()
+    name, weight = next((n, w) for n, w in model.frozen().items() if "down_proj" in n)
+    with torch.no_grad():
+        weight[0, 0] = math.nan
+    plan = training_plan(non_finite=non_finite, epochs=9, max_steps=MOST_IN_A_ROW + 1)
+    with pytest.raises(TrainingError) as caught:
+        trained(model=model, plan=plan)
+    assert f"The base itself holds such numbers: {name}." in caught.value.mend
 
 
 @pytest.mark.parametrize("budget", [2048, 16])
