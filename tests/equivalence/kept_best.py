@@ -88,7 +88,9 @@ def run(
 
 def _decision(done: Trained) -> dict[str, Any]:
     measured = {"tokens", "seconds"}
-    return {name: value for name, value in asdict(done.result).items() if name not in measured}
+    told = {name: value for name, value in asdict(done.result).items() if name not in measured}
+    plain: dict[str, Any] = json.loads(json.dumps(told))  # as ranks leave it in a file
+    return plain
 
 
 def run_watched(running: RunningTrainer, folder: Path) -> Ending:
