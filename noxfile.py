@@ -56,6 +56,13 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def slow(session: nox.Session) -> None:
+    """Further cases of what the default tests show, which take long."""
+    _install_all(session)
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(default=False)
 def drawn(session: nox.Session) -> None:
     """Hundreds of runs drawn at random, compared with plain ones; a failure names the seed."""
     _install_all(session)

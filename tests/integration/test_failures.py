@@ -156,6 +156,7 @@ def test_a_signal_writes_a_checkpoint_and_has_a_code(
     assert difference(output, alone) < ABSOLUTE
 
 
+@pytest.mark.slow
 def test_tasks_of_slurm_are_ranks(inputs: Path, alone: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     words = command(inputs, output, "--nproc", "3")

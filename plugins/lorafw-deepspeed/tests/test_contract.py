@@ -17,7 +17,10 @@ class TestDeepSpeedTrainer(TrainerContract):
 
 class TestOffload(EngineContract):
     @pytest.fixture(
-        params=[(2, "optimizer"), (3, "optimizer parameters")],  # 1 goes the way of 2
+        params=[  # 1 goes the way of 2
+            pytest.param((2, "optimizer"), marks=pytest.mark.slow),
+            (3, "optimizer parameters"),
+        ],
         ids=lambda case: f"stage-{case[0]}-{case[1].replace(' ', '-')}",
     )
     def trainer(self, request: pytest.FixtureRequest) -> DeepSpeedTrainer:

@@ -158,6 +158,7 @@ def test_blocks_are_merged_and_the_later_wins() -> None:
     assert found == {"a": {"x": 1, "y": 2}, "b": 3}
 
 
+@pytest.mark.slow
 def test_it_trains_the_same_under_such_a_config_and_resumes_under_it(
     write: Write, tmp_path: Path
 ) -> None:
