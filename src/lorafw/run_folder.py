@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lorafw.adapters.files.safe_files import replace_text
 from lorafw.errors import ConfigError, ExportError
 
 CONFIG, RECORD, CHECKPOINTS = "run.yaml", "run.json", "checkpoints"
@@ -57,10 +58,8 @@ class RunFolder:
         Raises:
             ExportError: it cannot be written.
         """
-        temporary = self.record.with_suffix(".tmp")
         try:
-            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            temporary.replace(self.record)
+            replace_text(self.record, json.dumps(record, indent=2) + "\n")
         except OSError as error:
             mend = "What was exported is whole; continue with --resume to have the record too."
             fault = f"cannot be written: {error.strerror}."

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorafw.adapters.files.safe_files import replace_text
 from lorafw.assembly.yaml_source import dump_yaml
 from lorafw.contracts.component import Options
 
@@ -48,7 +49,7 @@ def resolved(config: RunConfig, parts: Parts) -> dict[str, Any]:
 
 def write_resolved(values: Mapping[str, Any], path: Path) -> None:
     """Write what `resolved` gave as a commented YAML file."""
-    path.write_text(HEADER.format(name=path) + dump_yaml(values), encoding="utf-8")
+    replace_text(path, HEADER.format(name=path) + dump_yaml(values))
 
 
 def _part(name: Any, options: Options) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import torch
 
+from lorafw.adapters.files.safe_files import replace_text
 from lorafw.assembly.compose import Parts, compose
 from lorafw.assembly.config import read_config
 from lorafw.assembly.registry import Registry
@@ -182,9 +183,7 @@ class Worker:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(values), encoding="utf-8")
-    unfinished.replace(path)
+    replace_text(path, json.dumps(values))
 
 
 def _line(error: BaseException) -> str:

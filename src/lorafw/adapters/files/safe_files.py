@@ -70,6 +70,20 @@ def _sibling(final: Path, kind: str) -> Path:
     return final.with_name(f".{final.name}.{kind}-{secrets.token_hex(4)}")
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Put a text file in the place of the one before in one move: either is whole.
+
+    Raises:
+        OSError: it cannot be written; the one before is as it was.
+    """
+    fresh = path.with_name(f"{path.name}.tmp")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder that is never seen half-removed: it loses its name first."""
     going = _sibling(folder, "old")

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lorafw.adapters.files.safe_files import replace_text
+
 
 def goes_on(folder: Path) -> bool:
     """Whether an earlier process left a whole checkpoint in the run's folder."""
@@ -58,6 +60,4 @@ class Told:
         values = asdict(self)
         del values["path"]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(values), encoding="utf-8")
-        temporary.replace(self.path)
+        replace_text(self.path, json.dumps(values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorafw.adapters.files.safe_files import replace_text
 from lorafw.builtin.trackers._history import History
 from lorafw.contracts.listener import Listener
 
@@ -22,6 +23,4 @@ class _Page(History):
     def show(self) -> None:
         from lorafw.builtin.trackers import _page
 
-        temporary = self.folder / f".{FILE}"
-        temporary.write_text(_page.render(self), encoding="utf-8")
-        temporary.replace(self.folder / FILE)
+        replace_text(self.folder / FILE, _page.render(self))

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from lorafw.adapters.files.safe_files import replace_text
+
 Kind = Literal["refused", "crashed", "killed", "stopped", "lost contact"]
 """How a rank came to its end.
 
@@ -62,9 +64,7 @@ def write_report(failure: Failure, path: Path) -> None:
     """Leave it where the launcher looks, whole or not at all; the first word stands."""
     if path.exists():
         return
-    temporary = path.with_suffix(".new")
-    temporary.write_text(failure.as_json(), encoding="utf-8")
-    temporary.replace(path)
+    replace_text(path, failure.as_json())
 
 
 def without_a_word(rank: int, code: int, time: float) -> Failure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lorafw.adapters.files import safe_files
-from lorafw.adapters.files.safe_files import publish, write_bytes
+from lorafw.adapters.files.safe_files import publish, replace_text, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +102,15 @@ def test_write_bytes_replaces_a_file_and_leaves_no_temporary_one(tmp_path: Path)
     write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "run.yaml"
+    replace_text(place, "first")
+    with pytest.raises(UnicodeEncodeError):
+        replace_text(place, "second \ud800")
+    assert place.read_text() == "first"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        replace_text(tmp_path / "folder", "text")
+    assert {path.name for path in tmp_path.iterdir()} == {"run.yaml", "folder"}
