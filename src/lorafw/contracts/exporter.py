@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lorafw.contracts._sizes import numel
 from lorafw.contracts.component import Component
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBuilder
-from lorafw.types import Capability
+from lorafw.types import Capability, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,24 @@ class ExportRequest:
     model: AdaptedModel
     builder: ModelBuilder
     recipe: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """An export as the tool it is for reads it.
+
+    Attributes:
+        tool: what read it, with its version, such as `transformers 5.23.0`.
+        logits: from token ids to what follows each of them: fp32 [len(ids), vocab], on the CPU; of
+            a classifier the scores of its classes, fp32 [classes].
+        tokenizer: the one in the export; None if it holds none.
+        tied: whether embedding and head are one weight; None if the tool does not tell.
+    """
+
+    tool: str
+    logits: Callable[[Sequence[int]], Tensor]
+    tokenizer: Tokenizer | None = None
+    tied: bool | None = None
 
 
 class Exporter(Component, ABC):
@@ -51,3 +72,24 @@ class Exporter(Component, ABC):
         Raises:
             ExportError: what was read back is not what was written.
         """
+
+    def reopen(
+        self,
+        folder: Path,  # noqa: ARG002 - an exporter whose files can be run overrides it
+        builder: ModelBuilder,  # noqa: ARG002
+    ) -> Reopened | None:
+        """Read an export back in the tool it is for, to be compared with the trained model.
+
+        Called in a process of its own, in which no other model is in memory.
+
+        Args:
+            folder: what `export` wrote, here or on another machine.
+            builder: of the base model, for exports that do not hold it.
+
+        Returns:
+            The model that the tool made of it; None if no tool that could is installed.
+
+        Raises:
+            ExportError: the tool cannot read it.
+        """
+        return None

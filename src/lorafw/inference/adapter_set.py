@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
 from lorafw.errors import UsageError
 from lorafw.inference.adapter_effects import Effect, effects_of
-from lorafw.inference.continuation import Sampling, continue_rows
-from lorafw.inference.prompts import Prompt, encode_prompt, uncut
+from lorafw.inference.generation.decoding import BATCH_TOKENS
+from lorafw.inference.generation.sampling import Sampling, Wishes
+from lorafw.inference.prompts import Prompt, uncut
 from lorafw.inference.request_hooks import RequestHooks
+from lorafw.inference.speaking import SpeakingModel, Voice
 from lorafw.inference.stopping import forget_decoding_habits, own_stop_ids, stop_ids
 from lorafw.types import Task
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from torch import Tensor
 
     from lorafw.contracts.encoder import Encoder
@@ -24,15 +27,7 @@ if TYPE_CHECKING:
     from lorafw.types import AdapterState
 
 
-@dataclass(frozen=True, slots=True)
-class _Voice:
-    """How one adapter, or the base, is asked, and where its answers end."""
-
-    encoder: Encoder
-    stops: tuple[int, ...]
-
-
-class AdapterSet:
+class AdapterSet(SpeakingModel):
     """LoRA adapters that share one base in memory; each request of a batch names its own.
 
     Every adapter is asked through the encoder it was trained with, whatever the others use. The
@@ -49,10 +44,10 @@ class AdapterSet:
     def __init__(self, bundle: ModelBundle, encoder: Encoder) -> None:
         if bundle.task is not Task.CAUSAL_LM:
             raise UsageError("adapters of classifiers are loaded one at a time.")
-        self.bundle = bundle
+        self.bundle, self.mixed = bundle, True
         self._own_stops = own_stop_ids(bundle)
         self._hooks = RequestHooks(bundle.module)
-        self._voices: dict[str | None, _Voice] = {None: self._voice(encoder)}
+        self._voices: dict[str | None, Voice] = {None: self._new_voice(encoder)}
         forget_decoding_habits(bundle)
 
     @property
@@ -76,7 +71,7 @@ class AdapterSet:
             effects.setdefault(module, []).append(effect)
         self._hooks.remove(name)
         self._hooks.add(name, effects)
-        self._voices[name] = self._voice(encoder)
+        self._voices[name] = self._new_voice(encoder)
 
     def remove(self, name: str) -> None:
         """Forget an adapter.
@@ -93,36 +88,42 @@ class AdapterSet:
         prompts: Sequence[Prompt],
         adapters: str | Sequence[str | None] | None,
         *,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
+        batch_tokens: int = BATCH_TOKENS,
+        **wishes: Unpack[Wishes],
     ) -> list[str]:
-        """Answers to several prompts or conversations in one batch, without special tokens.
+        """Answers to several prompts or conversations, without special tokens.
 
         Args:
             prompts: what is asked.
             adapters: who answers: one name for all, or one for each prompt; None is the base.
-            max_new_tokens: most tokens of an answer.
-            temperature: 0 takes the likeliest token each time; above it, tokens are drawn.
-            top_p: draw from the likeliest tokens that together have this probability.
-            seed: of the draws; the same seed gives a prompt the same answer in any company.
+            batch_tokens: most tokens, padding included, that are in memory at once.
+            wishes: how tokens are chosen and when an answer ends, as in `Sampling`; the same seed
+                gives a prompt the same answer in any company.
 
         Raises:
             UsageError: there is no adapter of a name, a prompt is not what the model takes, or it
                 fills its context.
             AdapterError: the base has experts, whose requests cannot be told apart.
         """
-        sampling = Sampling(max_new_tokens, temperature, top_p, seed)
-        names = self._each(adapters, len(prompts))
-        if not prompts:
-            return []
-        voices, tokenizer = [self._voices[name] for name in names], self.bundle.tokenizer
-        asked = zip(voices, prompts, strict=True)
-        rows = [encode_prompt(v.encoder, tokenizer, prompt).input_ids for v, prompt in asked]
-        with self._hooks.asked(names):
-            answers = continue_rows(self.bundle, rows, [v.stops for v in voices], sampling)
-        return [tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+        names, sampling = self._each(adapters, len(prompts)), Sampling(**wishes)
+        asked = zip(prompts, names, strict=True)
+        answers = [self.begin(prompt, sampling, name) for prompt, name in asked]
+        for _ in self.grow(answers, batch_tokens=batch_tokens):
+            pass
+        return [answer.text for answer in answers]
+
+    def voice(self, adapter: str | None) -> Voice:
+        """How an adapter, or the base, is asked.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        self._check((adapter,))
+        return self._voices[adapter]
+
+    def asked(self, adapters: Sequence[str | None]) -> AbstractContextManager[None]:
+        """While open, row i of a batch is answered by `adapters[i]`; None is the base."""
+        return self._hooks.asked(adapters)
 
     @torch.no_grad()
     def logits(
@@ -139,8 +140,8 @@ class AdapterSet:
             logits = self.bundle.logits(self.bundle.hidden(inputs).rows)
         return [found[: len(row)].float().cpu() for found, row in zip(logits, rows, strict=True)]
 
-    def _voice(self, encoder: Encoder) -> _Voice:
-        return _Voice(uncut(encoder), stop_ids(self.bundle, encoder, self._own_stops))
+    def _new_voice(self, encoder: Encoder) -> Voice:
+        return Voice(uncut(encoder), stop_ids(self.bundle, encoder, self._own_stops))
 
     def _each(self, adapters: str | Sequence[str | None] | None, count: int) -> list[str | None]:
         single = adapters is None or isinstance(adapters, str)

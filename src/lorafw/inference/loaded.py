@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 from torch import Tensor
@@ -11,13 +11,16 @@ from torch import Tensor
 from lorafw.adapters.live.folding import FoldedAdapter
 from lorafw.errors import UsageError
 from lorafw.inference.classify import Texts, probabilities
-from lorafw.inference.continuation import Sampling, continue_rows
+from lorafw.inference.conversation import Conversation
+from lorafw.inference.generation.decoding import BATCH_TOKENS
+from lorafw.inference.generation.sampling import Sampling, Wishes
 from lorafw.inference.prompts import Prompt, encode_prompt, uncut
+from lorafw.inference.speaking import SpeakingModel, Voice
 from lorafw.inference.stopping import forget_decoding_habits, stop_ids
 from lorafw.types import Encoded, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from lorafw.contracts.encoder import Encoder
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
     from lorafw.contracts.model import ModelBundle
 
 
-class LoadedModel:
+TUNED = "adapter"
+"""What the one adapter of a loaded model is called where adapters have names."""
+
+
+class LoadedModel(SpeakingModel):
     """A model ready to be asked, by text or by token ids.
 
     Args:
@@ -44,6 +51,7 @@ class LoadedModel:
         folded: bool = False,
     ) -> None:
         self.bundle, self.adapted = bundle, adapted
+        self.mixed = False
         self.encoder, self._folded = encoder, folded
         self._in_place: FoldedAdapter | None = None
         self.stop_ids: tuple[int, ...] = ()
@@ -52,40 +60,69 @@ class LoadedModel:
             self.stop_ids = stop_ids(bundle, encoder)
             forget_decoding_habits(bundle)
 
-    def generate(
-        self,
-        prompt: Prompt,
-        *,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        adapter: bool = True,
-    ) -> str:
+    def generate(self, prompt: Prompt, *, adapter: bool = True, **wishes: Unpack[Wishes]) -> str:
         """The model's answer to a prompt or a conversation, without special tokens.
 
         Args:
             prompt: one prompt, or the turns so far, the last of them the user's.
-            max_new_tokens: most tokens of the answer.
-            temperature: 0 takes the likeliest token each time; above it, tokens are drawn.
-            top_p: draw from the likeliest tokens that together have this probability.
-            seed: of the draws; the same seed gives the same answer.
             adapter: False asks the base alone.
+            wishes: how tokens are chosen and when the answer ends, as in `Sampling`: greedily, 256
+                tokens at most, unless something else is asked for.
 
         Raises:
-            UsageError: the prompt is not what the model takes, or fills its context; or the model
-                is a classifier.
+            UsageError: the prompt is not what the model takes, or fills its context; a wish is out
+                of range; or the model is a classifier.
         """
-        self._refuse_unless(Task.CAUSAL_LM, "puts texts into classes: ask with classify().")
-        new_ids = self.continue_ids(
-            self.encode(prompt).input_ids,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            adapter=adapter,
-        )
-        return self.bundle.tokenizer.decode(new_ids, skip_special_tokens=True)
+        return "".join(self.stream(prompt, adapter=adapter, **wishes))
+
+    def stream(
+        self, prompt: Prompt, *, adapter: bool = True, **wishes: Unpack[Wishes]
+    ) -> Iterator[str]:
+        """The same answer, piece by piece as it comes.
+
+        Raises:
+            UsageError: as for `generate`, before the first piece is asked for.
+        """
+        return self.pieces(self.begin(prompt, Sampling(**wishes), self._named(adapter)))
+
+    def generate_many(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        adapter: bool = True,
+        batch_tokens: int = BATCH_TOKENS,
+        **wishes: Unpack[Wishes],
+    ) -> list[str]:
+        """The answers to several prompts, several at once; each is what it would be alone.
+
+        Args:
+            prompts: as for `generate`.
+            adapter: False asks the base alone.
+            batch_tokens: most tokens, padding included, that are in memory at once.
+            wishes: as for `generate`, for every prompt.
+
+        Raises:
+            UsageError: as for `generate`, before anything is answered.
+        """
+        sampling, name = Sampling(**wishes), self._named(adapter)
+        answers = [self.begin(prompt, sampling, name) for prompt in prompts]
+        for _ in self.grow(answers, batch_tokens=batch_tokens):
+            pass
+        return [answer.text for answer in answers]
+
+    def chat(
+        self, *, system: str = "", adapter: bool = True, **wishes: Unpack[Wishes]
+    ) -> Conversation:
+        """A conversation that remembers what was said.
+
+        Args:
+            system: what the model is told before the first turn.
+            adapter: False asks the base alone.
+            wishes: as for `generate`, for every turn.
+        """
+        voice = self._named(adapter)
+        self.voice(voice)
+        return Conversation(self, Sampling(**wishes), system=system, adapter=voice)
 
     def classify(self, texts: Texts, *, adapter: bool = True) -> list[dict[str, float]]:
         """A classifier's probability of each class by its name, text by text.
@@ -137,23 +174,31 @@ class LoadedModel:
         return encode_prompt(self.encoder, self.bundle.tokenizer, prompt)
 
     def continue_ids(
-        self,
-        ids: Sequence[int],
-        *,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        adapter: bool = True,
+        self, ids: Sequence[int], *, adapter: bool = True, **wishes: Unpack[Wishes]
     ) -> list[int]:
         """The ids that follow on `ids`, up to and including the one that ends the answer.
 
         Raises:
-            UsageError: a value is out of range, or `ids` fill the model's context.
+            UsageError: a wish is out of range, or `ids` fill the model's context.
         """
-        sampling = Sampling(max_new_tokens, temperature, top_p, seed)
-        with self._asked(adapter=adapter):
-            return continue_rows(self.bundle, [ids], [self.stop_ids], sampling)[0]
+        answer = self.begin_ids(ids, Sampling(**wishes), self._named(adapter))
+        for _ in self.grow([answer]):
+            pass
+        return answer.ids
+
+    def voice(self, adapter: str | None) -> Voice:
+        """How the model is asked; the base alone reads prompts as the adapter does."""
+        self._refuse_unless(Task.CAUSAL_LM, "puts texts into classes: ask with classify().")
+        if adapter not in (TUNED, None):
+            raise UsageError(f"there is no adapter {adapter!r}.", mend=f"It is called {TUNED}.")
+        return Voice(self.encoder, self.stop_ids)
+
+    def asked(self, adapters: Sequence[str | None]) -> AbstractContextManager[None]:
+        """While open, the model answers with its adapter, or all rows without it."""
+        return self._asked(adapter=TUNED in adapters)
+
+    def _named(self, adapter: bool) -> str | None:
+        return TUNED if adapter else None
 
     @torch.no_grad()
     def logits(self, ids: Sequence[int], *, adapter: bool = True) -> Tensor:
