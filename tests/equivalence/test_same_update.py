@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from tests.equivalence import reference
 from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, Case
 from torch import Tensor
 
+from lorafw.testing.forked_ranks import run_on_ranks
 from lorafw.testing.toy_training import STEPS
 
 RELATIVE, ABSOLUTE = 1e-5, 5e-6
@@ -46,17 +44,9 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Traces:
 
 
 def launch(ranks: int, output: Path, *arguments: str, worker: str = "worker") -> None:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
-    command = [*(launcher if ranks > 1 else ["-m"]), f"tests.equivalence.{worker}"]
-    result = subprocess.run(
-        [sys.executable, *command, str(output), *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
+    module, given = f"tests.equivalence.{worker}", [str(output), *arguments]
+    log = output.parent / f"{output.name}.log"
+    run_on_ranks(ranks, module, given, log=log, folder=ROOT, seconds=500)
 
 
 def _relative(found: Tensor, wanted: Tensor) -> float:

@@ -31,7 +31,7 @@ ERRORS = {
     "crash": (1, "Error: rank 1 failed: ZeroDivisionError: a bug in two lines"),
     "kill": (137, "Error: rank 1 failed: it was killed by SIGKILL, perhaps for want of memory"),
 }
-DEFAULT = {("crash", "accelerate"), ("kill", "deepspeed")}
+DEFAULT = {("crash", "accelerate"), ("kill", "ddp")}
 """What the default suite sees of every fault with every trainer."""
 
 

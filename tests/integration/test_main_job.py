@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,14 @@ def test_one_process_in_this_program(
     _check(result.folder, shared)
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
-@pytest.mark.parametrize("injector", ["peft", "custom"])
+def _pairs() -> list[Any]:
+    """Every trainer and every injector by default; the other half of the pairs is slow."""
+    pairs = list(product(("peft", "custom"), TRAINERS))
+    rare = pairs[1 : len(TRAINERS) : 2] + pairs[len(TRAINERS) :: 2]
+    return [pytest.param(*pair, marks=[pytest.mark.slow] * (pair in rare)) for pair in pairs]
+
+
+@pytest.mark.parametrize(("injector", "trainer"), _pairs())
 def test_two_processes_from_the_command_line(
     injector: str, trainer: str, rows: Path, shared: Path, tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ def test_two_nodes_train_as_one(
     assert not there.exists()
 
 
+@pytest.mark.faults
 def test_a_cut_cable_ends_both_and_the_run_goes_on_when_it_is_healed(
     nodes: Nodes, inputs: Path, alone: Path, tmp_path: Path
 ) -> None:

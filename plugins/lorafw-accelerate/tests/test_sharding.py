@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from safetensors.torch import load_file
 
 from lorafw.adapters.layout.peft_layout import read_adapter
 from lorafw.testing.engine import CLOSE, largest_difference
+from lorafw.testing.forked_ranks import run_on_ranks
 from lorafw.testing.reference import train_plainly
 from lorafw.testing.toy_training import started, train
 from lorafw_accelerate.trainer import AccelerateTrainer
@@ -24,16 +22,9 @@ SHARDED = ("sharded", "kept-after-forward")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the two ranks of `sharded_ranks.py` left; they look at their pieces themselves."""
     folder = tmp_path_factory.mktemp("ranks")
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    worker = str(Path(__file__).with_name("sharded_ranks.py"))
-    done = subprocess.run(
-        [sys.executable, *launcher, worker, str(folder)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    here, hidden = Path(__file__).parent, {"CUDA_VISIBLE_DEVICES": ""}
+    log = folder / "ranks.log"
+    run_on_ranks(2, "sharded_ranks", [str(folder)], log=log, folder=here, environment=hidden)
     return folder
 
 

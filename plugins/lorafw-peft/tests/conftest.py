@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lorafw.testing.forked_ranks import run_on_ranks
+
 
 @pytest.fixture(scope="session")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
     """What each rank of `two_ranks.py` ended with, as `case/name`."""
     folder = tmp_path_factory.mktemp("ranks")
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    worker = str(Path(__file__).with_name("two_ranks.py"))
-    done = subprocess.run(
-        [sys.executable, *launcher, worker, str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    here, hidden = Path(__file__).parent, {"CUDA_VISIBLE_DEVICES": ""}
+    log = folder / "ranks.log"
+    run_on_ranks(2, "two_ranks", [str(folder)], log=log, folder=here, environment=hidden)
     return [load_file(folder / f"rank-{rank}.safetensors") for rank in (0, 1)]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from lorafw.assembly.registry import Registry
+from lorafw.testing.forked_ranks import run_on_ranks
 from lorafw.testing.fresh_import import import_path
 
 if TYPE_CHECKING:
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lorafw.contracts import Component
-
-_MINUTES = 5
 
 
 def registered_name(kind: str, component: Component) -> str | None:
@@ -40,17 +36,13 @@ def train_on_ranks(
 
     request = {"name": name, "options": trainer.model_dump(mode="json")}
     output = folder / "trained.safetensors"
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    worker = ["-m", "lorafw.testing.rank_worker", json.dumps(request), str(output)]
-    done = subprocess.run(
-        [sys.executable, *launcher, *worker],
-        env=_environment(count),
-        capture_output=True,
-        text=True,
-        timeout=60 * _MINUTES,
-        check=False,
+    run_on_ranks(
+        count,
+        "lorafw.testing.rank_worker",
+        [json.dumps(request), str(output)],
+        log=folder / "ranks.log",
+        environment=_environment(count),
     )
-    assert done.returncode == 0, f"a rank failed:\n{done.stderr[:8000]}"
     values = load_file(output)
     losses: list[float] = values.pop("losses").tolist()
     return values, losses
@@ -59,7 +51,5 @@ def train_on_ranks(
 def _environment(count: int) -> dict[str, str]:
     import torch
 
-    chosen = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if torch.cuda.device_count() < count:  # ranks cannot share a device under NCCL
-        chosen["CUDA_VISIBLE_DEVICES"] = ""
-    return chosen
+    # Ranks cannot share a device under NCCL.
+    return {"CUDA_VISIBLE_DEVICES": ""} if torch.cuda.device_count() < count else {}

@@ -72,7 +72,11 @@ def told_by_a_run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the size of a process")
 @pytest.mark.parametrize(
-    "shape", [("custom", "segments", "fp32"), ("peft", "padded", "bf16")], ids="-".join
+    "shape",
+    [
+        pytest.param(("custom", "segments", "fp32"), id="custom-segments-fp32"),
+        pytest.param(("peft", "padded", "bf16"), id="peft-padded-bf16", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_takes_what_was_foretold(
     base: Path, tmp_path: Path, shape: tuple[str, str, str]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from tests.unit.training.faulty_engines import BAD_ROW
 from tests.unit.training.on_engine import trained
 
+from lorafw.testing.forked_ranks import run_on_ranks
 from lorafw.testing.toy_injector import ToyInjector
 from lorafw.testing.toy_training import SEED
 from lorafw.testing.toys import toy_bundle
@@ -22,13 +20,10 @@ Found = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Found]:
-    folder, env = tmp_path_factory.mktemp("ranks"), {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    worker = ["-m", "tests.unit.training.guards.two_ranks", str(folder)]
-    done = subprocess.run(
-        [sys.executable, *launcher, *worker], capture_output=True, text=True, timeout=300, env=env
-    )
-    assert done.returncode == 0, done.stderr[-8000:]
+    folder = tmp_path_factory.mktemp("ranks")
+    module = "tests.unit.training.guards.two_ranks"
+    hidden = {"CUDA_VISIBLE_DEVICES": ""}
+    run_on_ranks(2, module, [str(folder)], log=folder / "log", environment=hidden)
     first, second = (json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1))
     return first, second
 
