@@ -30,7 +30,6 @@ from lorafw.session import RunSession
 from lorafw.training.allocator import keep_little
 from lorafw.training.best import check_held_out_rows
 from lorafw.training.checkpoints import identity
-from lorafw.training.checkpoints.folder import any_checkpoint
 from lorafw.training.fresh_start import start_from_rows
 from lorafw.types import Capability, Layout, Split
 
@@ -106,7 +105,7 @@ class Work:
             row_name=self._row_numbers(),
         )
         # Rank 0's answer: only its machine may have the folder.
-        if not running.share(resume and any_checkpoint(folder.checkpoints)):
+        if not running.share(resume and folder.newest_step is not None):
             self._start(job, running)
         names = [_plain_name(name) for name in parts.names["exporters"]]
         exporters = dict(zip(names, parts.exporters, strict=True))

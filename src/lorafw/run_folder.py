@@ -11,6 +11,7 @@ from typing import Any
 
 from lorafw.adapters.files.safe_files import replace_text
 from lorafw.errors import ConfigError, ExportError
+from lorafw.training.checkpoints.places import newest_step
 
 CONFIG, RECORD, CHECKPOINTS = "run.yaml", "run.json", "checkpoints"
 
@@ -44,8 +45,7 @@ class RunFolder:
     @property
     def newest_step(self) -> int | None:
         """Step of the newest checkpoint of any stage; None before the first."""
-        names = [path.name.removeprefix("step-") for path in self.checkpoints.glob("*/step-*")]
-        return max((int(name) for name in names if name.isdigit()), default=None)
+        return newest_step(self.checkpoints)
 
     def read_record(self) -> dict[str, Any]:
         """What `run.json` holds."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lorafw import _work
+from lorafw import run_folder
 from lorafw.training.checkpoints import folder, keeper
 from lorafw.training.checkpoints.progress import Checkpoint
 
@@ -42,7 +42,7 @@ def _have_no_files() -> None:
     def missing(*_: Any) -> NoReturn:
         raise AssertionError("this rank has no files")
 
-    _work.any_checkpoint = lambda _: False  # type: ignore[attr-defined]
+    run_folder.newest_step = lambda _: None  # type: ignore[attr-defined]
     for name in ("complete", "read_files", "clear_unfinished"):
         setattr(folder, name, missing)
     keeper.publish = keeper.read_files = missing  # type: ignore[attr-defined, assignment]

@@ -27,7 +27,7 @@ from tests.kills.runs import (
 
 from lorafw.errors import CheckpointError
 from lorafw.training.checkpoints.files import read_files
-from lorafw.training.checkpoints.folder import complete, newest_checkpoint
+from lorafw.training.checkpoints.places import complete, newest_checkpoint
 
 LOG = logging.getLogger(__name__)
 """Shown with a test that fails."""

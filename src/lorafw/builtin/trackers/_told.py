@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lorafw.adapters.files.safe_files import replace_text
+from lorafw.training.checkpoints.places import newest_step
 
 
 def goes_on(folder: Path) -> bool:
     """Whether an earlier process left a whole checkpoint in the run's folder."""
-    return any((folder / "checkpoints").glob("*/step-*"))
+    return newest_step(folder / "checkpoints") is not None
 
 
 @dataclass

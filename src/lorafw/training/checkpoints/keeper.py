@@ -12,7 +12,7 @@ from lorafw.contracts.engine import Engine
 from lorafw.contracts.trainer import TrainJob
 from lorafw.errors import CheckpointError
 from lorafw.training.best import Best
-from lorafw.training.checkpoints import folder as places
+from lorafw.training.checkpoints import folder, places
 from lorafw.training.checkpoints.continuing import (
     accepted_changes,
     fingerprint_of,
@@ -56,7 +56,7 @@ class Checkpoints:
         )
         try:
             publish(lambda fresh: write_files(fresh, stored), final)
-            places.prune(self._folder, keep=keep, best=checkpoint.best.step)
+            folder.prune(self._folder, keep=keep, best=checkpoint.best.step)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"cannot be written: {error}.", where=str(final), mend=self._what_is_left()
@@ -77,10 +77,10 @@ class Checkpoints:
             CheckpointError: it is damaged, of another run, or of another adapter.
         """
         if self._engine.world.rank == 0:
-            places.clear(self._folder)
+            folder.clear(self._folder)
         if not self._job.resume:
             return Checkpoint()
-        found = receive(lambda: places.read_newest(self._folder), self._engine.world)
+        found = receive(lambda: folder.read_newest(self._folder), self._engine.world)
         if found is None:
             return Checkpoint()
         place, stored = found

@@ -10,15 +10,8 @@ import torch
 
 from lorafw.errors import CheckpointError
 from lorafw.training.checkpoints.files import Stored, write_files
-from lorafw.training.checkpoints.folder import (
-    clear,
-    complete,
-    newest_checkpoint,
-    place_of,
-    prune,
-    read_newest,
-    step_of,
-)
+from lorafw.training.checkpoints.folder import clear, prune, read_newest
+from lorafw.training.checkpoints.places import complete, newest_checkpoint, place_of, step_of
 
 
 def checkpoint(folder: Path, step: int) -> Path:

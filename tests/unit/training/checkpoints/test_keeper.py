@@ -16,8 +16,8 @@ from lorafw.errors import CheckpointError
 from lorafw.testing.toy_injector import ToyInjector
 from lorafw.testing.toy_training import STEPS, Trained, started, train, training_plan
 from lorafw.testing.toys import toy_bundle
-from lorafw.training.checkpoints.folder import complete, newest_checkpoint, place_of
 from lorafw.training.checkpoints.identity import of_plan
+from lorafw.training.checkpoints.places import complete, newest_checkpoint, place_of
 
 EVERY_STEP = {"checkpoint_every": 1, "keep_checkpoints": 2}
 
