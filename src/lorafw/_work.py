@@ -31,7 +31,7 @@ from lorafw.training.allocator import keep_little
 from lorafw.training.best import check_held_out_rows
 from lorafw.training.checkpoints import identity
 from lorafw.training.fresh_start import start_from_rows
-from lorafw.types import Capability, Layout, Split
+from lorafw.types import Layout, Split
 
 
 class Work:
@@ -121,8 +121,8 @@ class Work:
         return RowNumbers(*made, Split.TRAIN, self._train.report.dropped)
 
     def _layout(self, bundle: ModelBundle) -> Layout:
-        wish = self._parts.plan.layout
-        able = Capability.SEGMENTS in bundle.capabilities & self._parts.injector.capabilities
+        wish, layouts = self._parts.plan.layout, self._parts.layouts(bundle)
+        able = Layout.SEGMENTS in layouts
         if wish == "segments" and not able:
             raise CompositionError(
                 "this model cannot take several rows laid end to end.",
@@ -131,7 +131,7 @@ class Work:
             )
         if wish == "auto" and not able:
             self._emit("notice", message="This model takes padded batches only.")
-        return Layout.SEGMENTS if able and wish != "padded" else Layout.PADDED
+        return layouts[0]
 
     def _fingerprint(self, model: AdaptedModel) -> dict[str, Any]:
         parts = self._parts

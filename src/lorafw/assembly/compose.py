@@ -21,12 +21,12 @@ from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.exporter import Exporter
 from lorafw.contracts.injector import LoRAInjector
 from lorafw.contracts.listener import Listener
-from lorafw.contracts.model import ModelBuilder
+from lorafw.contracts.model import ModelBuilder, ModelBundle
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.scenario import Scenario
 from lorafw.contracts.trainer import Trainer
-from lorafw.types import LabeledExample
+from lorafw.types import Capability, LabeledExample, Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,13 @@ class Parts(DataParts):
     listeners: tuple[Listener, ...]
     plan: TrainPlan = field(default_factory=TrainPlan)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def layouts(self, bundle: ModelBundle) -> tuple[Layout, ...]:
+        """How the rows of this model, so adapted, can be laid out; what the plan means is first."""
+        if Capability.SEGMENTS not in bundle.capabilities & self.injector.capabilities:
+            return (Layout.PADDED,)
+        both = (Layout.SEGMENTS, Layout.PADDED)
+        return both[::-1] if self.plan.layout == "padded" else both
 
 
 def compose(config: RunConfig, registry: Registry) -> Parts:

@@ -16,7 +16,7 @@ from lorafw.data.encoded.prepare import Prepared
 from lorafw.planning.portions import Portions, portions
 from lorafw.planning.rank_memory import RankMemory, rank_memory
 from lorafw.planning.step_memory import step_memory
-from lorafw.types import Capability, Layout, Tokenizer
+from lorafw.types import Layout, Tokenizer
 
 _SOON_OVER = "a run as short as this is over before its memory is told"
 
@@ -110,7 +110,7 @@ def _with_memory(parts: Parts, rows: Rows, world_size: int, least: int) -> Forec
     request = ModelRequest(parts.objective.task, torch.device("meta"), rows.seed, labels)
     with torch.random.fork_rng(devices=[]):
         bundle = parts.model.build(request, rows.tokenizer)
-        layout = _layout(parts, bundle)
+        layout = parts.layouts(bundle)[0]
         cut = _portions(parts, rows, world_size, layout)
         if _operations(bundle, cut) < least:
             return Forecast(world_size, layout, cut, unknown=_SOON_OVER)
@@ -131,11 +131,6 @@ def _with_memory(parts: Parts, rows: Rows, world_size: int, least: int) -> Forec
 def _operations(bundle: ModelBundle, cut: Portions) -> int:
     """Two in each direction for every number of the model and cell (arXiv:2001.08361, 2.1)."""
     return 4 * sum(p.numel() for p in bundle.module.parameters()) * cut.cells
-
-
-def _layout(parts: Parts, bundle: ModelBundle) -> Layout:
-    able = Capability.SEGMENTS in parts.injector.capabilities & bundle.capabilities
-    return Layout.SEGMENTS if able and parts.plan.layout != "padded" else Layout.PADDED
 
 
 def _portions(parts: Parts, rows: Rows, world_size: int, layout: Layout) -> Portions:

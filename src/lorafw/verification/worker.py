@@ -89,7 +89,7 @@ class Worker:
         place = self._folder / REFERENCE
         place.mkdir()
         model = self._adapted(self._parts.injector, running)
-        layouts = self._own_layouts(model)
+        layouts = self._parts.layouts(model.bundle)
         cut = Cut(layouts[0], 1)
         self._bench.begin(model, cut, running, place)
         known: dict[str, Any] = {"dtype": base_dtype(model), "layouts": layouts}
@@ -112,14 +112,6 @@ class Worker:
 
     def _run(self, model: AdaptedModel, cut: Cut, running: RunningTrainer) -> Trace:
         return self._bench.run(model, cut, running, shows=self._shows)
-
-    def _own_layouts(self, model: AdaptedModel) -> list[Layout]:
-        """The layouts that the config's model takes, the one the config means first."""
-        able = Capability.SEGMENTS in model.bundle.capabilities & self._parts.injector.capabilities
-        if not able:
-            return [Layout.PADDED]
-        both = [Layout.SEGMENTS, Layout.PADDED]
-        return both[::-1] if self._parts.plan.layout == "padded" else both
 
     def _compare(self, trainer: Part, running: RunningTrainer) -> None:
         """Every case of one trainer."""
