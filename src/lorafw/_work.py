@@ -10,6 +10,7 @@ from typing import Any
 import lorafw
 from lorafw.assembly.compose import Parts
 from lorafw.assembly.config import RunConfig
+from lorafw.certification.recipes import recipe_of
 from lorafw.contracts.exporter import ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBundle, ModelRequest
@@ -21,7 +22,6 @@ from lorafw.data.encoded.prepare import Prepared
 from lorafw.data.encoded.row_numbers import RowNumbers
 from lorafw.data.rendering.context import within_context
 from lorafw.errors import CompositionError
-from lorafw.inference.provenance import provenance
 from lorafw.planning.forecast import Rows, forecast
 from lorafw.planning.foresight import WORTH, Foresight
 from lorafw.planning.process_memory import peak_memory
@@ -145,18 +145,10 @@ class Work:
         }
 
     def _request(self, model: AdaptedModel) -> ExportRequest:
-        names, parts = self._parts.names, self._parts
-        recipe = {
-            "lorafw": lorafw.__version__,
-            "base": model.bundle.base,
-            **provenance(self._tokenizer, self._encoder),
-            "model": {"use": names["model"], **parts.model.model_dump(mode="json")},
-            "encoder": {"use": names["encoder"], **self._encoder.model_dump(mode="json")},
-            "injector": {"use": names["injector"]},
-            "seed": self._config.run.seed,
-            **({"labels": list(model.bundle.labels)} if model.bundle.labels else {}),
-        }
-        return ExportRequest(model, parts.model, recipe)
+        builder, names = self._parts.model, self._parts.names
+        seed = self._config.run.seed
+        recipe = recipe_of(model.bundle, builder, self._encoder, names=names, seed=seed)
+        return ExportRequest(model, builder, recipe)
 
     def record(self, session: RunSession) -> dict[str, Any]:
         """What `run.json` holds."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from lorafw.adapters.files.safe_files import clear_unfinished, publish
+from lorafw.certification.live import Live
+from lorafw.certification.verdict import loss_text
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
 from lorafw.errors import ExportError, Interrupted
@@ -64,26 +66,39 @@ class RunSession:
         return self.running.evaluate(self.job)
 
     def export(self) -> None:
-        """Run every exporter on rank 0, while the weights are whole on every rank."""
+        """Run every exporter on rank 0, while the weights are whole on every rank.
+
+        Raises:
+            ExportError: one cannot be written, or is not the model that was trained; those before
+                it are there.
+        """
         self._announce("stage_start", stage="export")
         with self.running.full_parameters(self.job.model.bundle.module):
             if self.running.world.rank == 0:
+                live = Live(self.request, self.job.encoder)
                 for name, exporter in self.exporters.items():
-                    self._export(name, exporter)
+                    self._export(name, exporter, live)
 
-    def _export(self, name: str, exporter: Exporter) -> None:
+    def _export(self, name: str, exporter: Exporter, live: Live) -> None:
         final = self.folder / name
         try:
-            publish(lambda folder: exporter.export(self.request, folder), final)
+            certificate = publish(lambda folder: live.exported(exporter, folder, final), final)
         except (OSError, SafetensorError) as error:
             raise ExportError(
                 f"cannot be written: {error}.",
                 where=str(final),
                 mend="Mend this and continue with --resume: what was trained is in a checkpoint.",
             ) from error
+        except ExportError as error:
+            later = f"What was trained is in a checkpoint: lorafw export {self.folder} --to {name}"
+            mend = f"{error.mend} {later}".strip()
+            raise ExportError(error.what, where=error.where, mend=mend) from error
         clear_unfinished(self.folder, name)
         self.exports[name] = final
         self.job.emit("export_end", exporter=name, path=final)
+        if certificate.verdict == "lossy" and certificate.comparison is not None:
+            loss = loss_text(certificate.comparison)
+            self.job.emit("notice", message=f"{name} was rounded, as accepted: {loss}")
 
     def _announce(self, event: str, **payload: object) -> None:
         if self.running.world.rank == 0:

@@ -68,7 +68,8 @@ def test_the_merged_folder_answers_as_base_and_adapter(tmp_path: Path, base: Pat
     source, out = adapter(tmp_path / "a", base), tmp_path / "merged"
     result = call("merge", source, out)
     assert difference(result) < 1e-5
-    assert result.stdout.startswith("2 modules merged; nothing was rounded.")
+    assert result.stdout.startswith("Opened with transformers ")
+    assert "; nothing was rounded." in result.stdout
     assert result.stdout.endswith(f"Wrote {out}.\n")
     wanted = lorafw.load(source).logits(IDS)
     assert float((plain_logits(out) - wanted).abs().max()) < 1e-5
@@ -81,9 +82,12 @@ def test_the_merged_folder_answers_as_base_and_adapter(tmp_path: Path, base: Pat
 def test_rounding_is_measured_and_told(
     tmp_path: Path, base: Path, dtype: str, limit: float
 ) -> None:
-    result = call("merge", adapter(tmp_path / "a", base), tmp_path / "m", "--dtype", dtype)
+    asked = ("merge", adapter(tmp_path / "a", base), tmp_path / "m", "--dtype", dtype)
+    assert_one_line(call(*asked), 1, "rounding changes it", "likeliest token", "--accept-loss")
+    assert not (tmp_path / "m").exists()
+    result = call(*asked, "--accept-loss")
     assert 1e-6 < difference(result) < limit
-    assert "weights were rounded" in result.stdout
+    assert "rounded, as accepted" in result.stdout
     stored = json.loads((tmp_path / "m/config.json").read_text())["dtype"]
     assert stored == {"bf16": "bfloat16", "fp16": "float16"}[dtype]
 
@@ -145,13 +149,13 @@ def test_a_merged_model_that_answers_otherwise_is_not_written(
         lambda writer, name, tensor: real(writer, name, -tensor if name == spoilt else tensor),
     )
     result = call("merge", adapter(tmp_path / "a", base), tmp_path / "m")
-    assert_one_line(result, 1, "logits are off by")
+    assert_one_line(result, 1, "it computes something else", "largest difference of a logit")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
 def test_memory_holds_one_weight_beside_the_base(tmp_path: Path) -> None:
     """The tensors that are alive while merging, over those of base and adapter."""
-    from lorafw.inference import merging
+    from lorafw.certification import merging
 
     base = toy_folder(tmp_path / "base", num_hidden_layers=6, **SIZES)
     source, alive = adapter(tmp_path / "a", base), _Alive()

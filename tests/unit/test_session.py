@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.unit.training.on_engine import OnEngine
 
 from lorafw.builtin.causal_lm import CausalLM
-from lorafw.contracts import Exporter, ExportRequest, RunningTrainer, TrainJob
+from lorafw.certification.certificate import read_certificate
+from lorafw.certification.verifying import verify_export
+from lorafw.contracts import Exporter, ExportRequest, ModelBuilder, RunningTrainer, TrainJob
+from lorafw.contracts.exporter import Reopened
 from lorafw.errors import CheckpointError, ExportError, TrainingError
 from lorafw.session import RunSession
 from lorafw.testing.toy_training import SEED, started, toy_model, training_plan, training_rows
-from lorafw.testing.toys import ToyEncoder
+from lorafw.testing.toys import ToyEncoder, toy_tokenizer
 from lorafw.types import Layout
 
 LARGEST_FILE = 20_000
@@ -33,6 +37,13 @@ class Large(Exporter):
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
         (folder / "weights").write_bytes(bytes(10**6))
         return [folder / "weights"]
+
+
+class Forgetful(Large):
+    """Writes something that its tool reads as a model which answers nothing but zeros."""
+
+    def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened:
+        return Reopened("a tool", lambda ids: torch.zeros(len(ids), 64), toy_tokenizer())
 
 
 @pytest.fixture
@@ -56,7 +67,9 @@ def fill_up() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, most))
 
 
-def session(running: RunningTrainer, folder: Path, **job: Any) -> RunSession:
+def session(
+    running: RunningTrainer, folder: Path, exporter: Exporter | None = None, **job: Any
+) -> RunSession:
     model = toy_model()
     request = TrainJob(
         model=model,
@@ -69,7 +82,7 @@ def session(running: RunningTrainer, folder: Path, **job: Any) -> RunSession:
         **job,
     )
     parts: Any = ExportRequest(model, None, {})  # type: ignore[arg-type]
-    return RunSession(running, request, parts, {"large": Large()}, folder)
+    return RunSession(running, request, parts, {"large": exporter or Large()}, folder)
 
 
 def test_too_little_room_is_said_before_the_first_step(
@@ -106,3 +119,23 @@ def test_an_export_that_cannot_be_written_is_not_there(
             session(running, tmp_path).export()
     assert "--resume" in caught.value.mend
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_is_another_model_is_refused_and_the_way_on_is_told(
+    running: RunningTrainer, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match="a tool opens it, but it computes") as caught:
+        session(running, tmp_path, Forgetful()).export()
+    assert f"lorafw export {tmp_path} --to large" in caught.value.mend
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_no_tool_opens_is_certified_by_its_digests(
+    running: RunningTrainer, tmp_path: Path
+) -> None:
+    session(running, tmp_path).export()
+    certificate = read_certificate(tmp_path / "large")
+    assert (certificate.verdict, list(certificate.files)) == ("unread", ["weights"])
+    assert verify_export(tmp_path / "large").holds
+    (tmp_path / "large" / "weights").write_bytes(b"others")
+    assert verify_export(tmp_path / "large").faults == ("weights was changed.",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.contracts.exporter import Exporter, ExportRequest, Reopened
 from lorafw.errors import ExportError
 from lorafw.models.builder import TransformersBuilder
 
@@ -52,6 +52,12 @@ class AdapterExporter(Exporter):
             return files
         request.model.bundle.tokenizer.save_pretrained(folder)
         return sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened:
+        """Open it with plain PEFT on the base; with lorafw where PEFT is not installed."""
+        from lorafw.builtin._reopened_adapter import reopened_with_peft
+
+        return reopened_with_peft(folder, builder)
 
 
 def _check_trained(state: AdapterState, base: Mapping[str, Tensor]) -> None:

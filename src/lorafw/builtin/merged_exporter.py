@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ByteSize, Field
 
 from lorafw.contracts._sizes import numel
-from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.contracts.exporter import Exporter, ExportRequest, Reopened
 from lorafw.errors import ExportError
 from lorafw.models.builder import TransformersBuilder
 from lorafw.types import Capability
@@ -62,7 +62,7 @@ class MergedExporter(Exporter):
         write_json(folder / "config.json", _config(request, writer.main_dtype))
         _copy_beside(request.builder, folder)
         request.model.bundle.tokenizer.save_pretrained(folder)
-        write_recipe(folder, {**request.recipe, "merged": True, _MERGED: merged})
+        write_recipe(folder, {**request.recipe, "merged": bool(merged), _MERGED: merged})
         return sorted(path for path in folder.rglob("*") if path.is_file())
 
     def expected_bytes(self, request: ExportRequest) -> int:
@@ -70,6 +70,23 @@ class MergedExporter(Exporter):
         wide = {"fp32": 4, "bf16": 2, "fp16": 2}.get(self.dtype)
         weights = request.model.frozen().values()
         return sum(numel(w) * (wide or w.element_size()) for w in weights)
+
+    def rounds(self, request: ExportRequest) -> bool:
+        """Whether the wished dtype has fewer digits than the model's coarsest weights."""
+        import torch
+
+        if self.dtype == "auto":
+            return False
+        held = {weight.dtype for weight in request.model.frozen().values()}
+        finest = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.dtype]
+        eps = [torch.finfo(dtype).eps for dtype in held if dtype.is_floating_point]
+        return torch.finfo(finest).eps > max(eps, default=1.0)
+
+    def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened:
+        """Open it with plain transformers; families that it does not know, with lorafw."""
+        from lorafw.builtin._reopened_model import reopened_model
+
+        return reopened_model(folder, builder)
 
     def _cast(self, tensor: Tensor) -> Tensor:
         import torch
@@ -84,12 +101,13 @@ def _merged_before(request: ExportRequest) -> list[str]:
     from lorafw.adapters.layout.digest import adapter_digest
     from lorafw.adapters.layout.peft_layout import read_recipe
 
-    builder, mine = request.builder, adapter_digest(request.model.state())
+    builder, state = request.builder, request.model.state()
     folder = builder.folder() if isinstance(builder, TransformersBuilder) else None
     before = list(read_recipe(folder).get(_MERGED, ())) if folder is not None else []
-    if mine in before:
+    mine = [adapter_digest(state)] if state.tensors else []  # a whole model has no adapter
+    if set(mine) & set(before):
         raise ExportError("this adapter is merged already.", where=str(folder))
-    return [*before, mine]
+    return [*before, *mine]
 
 
 def _native_tensors(request: ExportRequest) -> Iterator[tuple[str, Tensor]]:

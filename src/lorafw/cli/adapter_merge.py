@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from lorafw.inference.merging import MergeReport
+from lorafw.cli.certificate_text import certificate_lines
 
 
 @click.command()
@@ -37,25 +36,19 @@ if TYPE_CHECKING:
     "--any-base", is_flag=True, help="Take a base or tokenizer other than the adapter's own."
 )
 @click.option(
+    "--accept-loss", is_flag=True, help="Write it even if the wished dtype rounds numbers."
+)
+@click.option(
     "--max-shard-size", default="2GB", show_default=True, help="Most bytes in one weight file."
 )
 def merge(path: Path, out: Path, *, any_base: bool, **options: Any) -> None:
     """Fold the adapter IN, or that of the run IN, into its base, and write the model to OUT.
 
-    The merged model is loaded again and asked the same as the adapted one; the largest difference
-    of their logits is printed.
+    The merged model is opened with transformers and asked the same as the adapted one, before it
+    appears at OUT. What was compared is printed, and written to OUT/certificate.json.
     """
-    from lorafw.inference.merging import merge as merge_into
+    from lorafw.certification.merging import merge as merge_into
 
-    report = merge_into(path, out, any_base=any_base, **options)
-    click.echo("\n".join(_lines(report)))
+    certificate = merge_into(path, out, any_base=any_base, **options)
+    click.echo("\n".join(certificate_lines(certificate)))
     click.echo(f"Wrote {out}.")
-
-
-def _lines(report: MergeReport) -> list[str]:
-    cause = "weights were rounded" if report.rounded else "nothing was rounded"
-    return [
-        f"{report.modules} modules merged; {cause}.",
-        f"Largest difference of a logit: {report.largest:.1e}, of {report.scale:.1f} at most.",
-        f"Likeliest token the same at {report.agreeing} of {report.positions} places.",
-    ]

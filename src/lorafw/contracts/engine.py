@@ -130,7 +130,10 @@ class Engine(ABC):
 
     @abstractmethod
     def full_parameters(self) -> AbstractContextManager[None]:
-        """While open, every rank holds every parameter whole (reading only)."""
+        """While open, every rank holds every parameter whole (reading only).
+
+        A rank can run the module alone then, without the others and without gradients.
+        """
 
     @abstractmethod
     def close(self) -> None:

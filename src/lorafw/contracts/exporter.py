@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from lorafw.contracts._sizes import numel
 from lorafw.contracts.component import Component
 from lorafw.contracts.injector import AdaptedModel
@@ -53,10 +55,16 @@ class Exporter(Component, ABC):
     """Writes a model in one format.
 
     `export` writes into `folder`, which is a temporary one: the caller renames it when the
-    exporter has returned, so nothing half-written is ever seen under its final name.
+    exporter has returned, so nothing half-written is ever seen under its final name. Before that
+    the caller opens it again with `reopen`, compares it with the trained model, and writes a
+    certificate beside the files.
     """
 
     requires: ClassVar[frozenset[Capability]] = frozenset()
+
+    accept_loss: bool = Field(
+        False, description="Export even if the wished dtype rounds numbers; the loss is told."
+    )
 
     def expected_bytes(self, request: ExportRequest) -> int:
         """About how much `export` will write; asked before training, so that it ends in room.
@@ -64,6 +72,14 @@ class Exporter(Component, ABC):
         Unless an exporter knows better: the trained numbers in fp32.
         """
         return sum(4 * numel(p) for p in request.model.trainable().values())
+
+    def rounds(self, request: ExportRequest) -> bool:  # noqa: ARG002 - for those that can
+        """Whether these options, or the format, hold numbers coarser than the model does.
+
+        Such an export is refused unless `accept_loss` is set; any other has to compute what the
+        trained model computes, up to what the model's own dtype explains.
+        """
+        return False
 
     @abstractmethod
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:

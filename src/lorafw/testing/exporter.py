@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lorafw.contracts import Exporter, ExportRequest
 from lorafw.testing.component import ComponentContract
-from lorafw.testing.promise import refused
+from lorafw.testing.promise import NotPromised, refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from lorafw.contracts import Encoder, ModelBuilder
+
 _TOKENS = (5, 9, 11, 4, 7, 3, 8, 6, 12, 10)
 
 
 class ExporterContract(ComponentContract, kind="exporter"):
     """Promises of an `Exporter`; the fixture is called `exporter`.
 
-    An exporter for another tool than lorafw, transformers and PEFT overrides `reload`, one for a
-    single family of models `request`.
+    An exporter that no tool of this environment opens, so that its `reopen` gives nothing,
+    overrides `reload`; one for a single family of models overrides `request`.
     """
 
     def request(self, folder: Path) -> ExportRequest:
         """A request to export a small model, made in a folder, with an adapter that acts."""
         return _request(folder)
 
-    def reload(self, folder: Path, ids: Sequence[int]) -> Tensor:
-        """Logits [len(ids), vocab] of the exported model, as the tool it is for computes them."""
-        from lorafw.inference.loading import load
-
-        return load(folder, device="cpu").logits(ids)
+    def reload(self, folder: Path, ids: Sequence[int]) -> Tensor | None:  # noqa: ARG002
+        """Logits [len(ids), vocab] of the exported model; None to have them from `reopen`."""
+        return None
 
     def test_the_files_it_names_are_those_it_wrote(
         self, exporter: Exporter, tmp_path: Path
@@ -60,8 +60,27 @@ class ExporterContract(ComponentContract, kind="exporter"):
         request, folder = self.request(tmp_path), _new(tmp_path / "out")
         exporter.export(request, folder)
         found, wanted = self.reload(folder, _TOKENS), _live_logits(request)
+        if found is None:
+            found = _reopened(exporter, folder, request.builder)
         off = float((found - wanted).abs().max())
         assert off <= 1e-4, f"logits differ by {off:.1e}"
+
+    def test_the_export_is_certified_and_a_second_certificate_is_the_same(
+        self, exporter: Exporter, tmp_path: Path
+    ) -> None:
+        from lorafw.certification.certificate import CERTIFICATE
+        from lorafw.certification.live import Live
+        from lorafw.certification.verifying import verify_export
+
+        request, texts = self.request(tmp_path), []
+        live = Live(request, _encoder(request))
+        for name in ("first", "second"):
+            folder = _new(tmp_path / name)
+            live.exported(exporter, folder, folder)
+            texts.append((folder / CERTIFICATE).read_text(encoding="utf-8"))
+        assert texts[0] == texts[1], "other words the second time"
+        faults = verify_export(tmp_path / "first").faults
+        assert not faults, f"the export does not hold what its certificate says: {faults}"
 
     def test_a_damaged_adapter_is_refused(self, exporter: Exporter, tmp_path: Path) -> None:
         request = self.request(tmp_path)
@@ -71,6 +90,23 @@ class ExporterContract(ComponentContract, kind="exporter"):
         request.model.load_state(values)
         with refused():
             exporter.export(request, _new(tmp_path / "out"))
+
+
+def _reopened(exporter: Exporter, folder: Path, builder: ModelBuilder) -> Tensor:
+    opened = exporter.reopen(folder, builder)
+    if opened is None:
+        raise NotPromised("no tool that opens these files is installed")
+    return opened.logits(_TOKENS)
+
+
+def _encoder(request: ExportRequest) -> Encoder:
+    """How a request's model is asked."""
+    from lorafw.assembly.registry import Registry
+    from lorafw.inference.loading import part
+
+    usual = {"use": request.builder.default_encoder(request.model.bundle.task)}
+    section = request.recipe.get("encoder", usual)
+    return cast("Encoder", part(Registry(), "encoder", section))
 
 
 def _new(folder: Path) -> Path:

@@ -8,7 +8,33 @@ from contextlib import contextmanager
 
 from torch import nn
 
+_FORWARD = ("_forward_pre_hooks", "_forward_hooks")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
+
+@contextmanager
+def without_hooks_of(module: nn.Module, package: str) -> Iterator[None]:
+    """While open, no forward hook of a package's runs, on a module or on what is inside it.
+
+    Sharded training gathers parameters in such hooks, together with all other ranks. While every
+    parameter is whole anyway, one rank can then run the model alone.
+    """
+    parts = [vars(part) for part in module.modules()]
+    before = [{name: part[name] for name in _FORWARD} for part in parts]
+    for part in parts:
+        for name in _FORWARD:
+            own = ((key, hook) for key, hook in part[name].items() if not _is_of(hook, package))
+            part[name] = OrderedDict(own)
+    try:
+        yield
+    finally:
+        for part, hooks in zip(parts, before, strict=True):
+            part.update(hooks)
+
+
+def _is_of(hook: object, package: str) -> bool:
+    home = str(getattr(hook, "__module__", ""))
+    return f"{home}.".startswith(f"{package}.")
 
 
 @contextmanager

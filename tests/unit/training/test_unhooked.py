@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lorafw.training.unhooked import unhooked
+from lorafw.training.unhooked import unhooked, without_hooks_of
 
 
 def counted(part: nn.Module, calls: list[str]) -> None:
@@ -38,3 +38,24 @@ def test_hooks_come_back_after_a_failure() -> None:
 def test_nothing_to_unhook_is_fine() -> None:
     with unhooked(None):
         pass
+
+
+def test_only_the_hooks_of_a_package_stay_away() -> None:
+    module, called = nn.Sequential(nn.Linear(2, 2)), []
+
+    def theirs(*_: object) -> None:
+        called.append("theirs")
+
+    def ours(*_: object) -> None:
+        called.append("ours")
+
+    theirs.__module__, ours.__module__ = "sharded.hooks", "shardedness"
+    module[0].register_forward_pre_hook(theirs)
+    handle = module[0].register_forward_hook(theirs)
+    module[0].register_forward_hook(ours)
+    with without_hooks_of(module, "sharded"):
+        module(torch.ones(1, 2))
+        handle.remove()  # as an engine that is closed meanwhile does
+    assert called == ["ours"]
+    module(torch.ones(1, 2))
+    assert called == ["ours", "theirs", "ours"]

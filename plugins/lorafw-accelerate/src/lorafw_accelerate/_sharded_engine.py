@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lorafw.contracts import EngineJob, StepOutcome, TrainingState, World
 from lorafw.errors import ConfigError
+from lorafw.training.unhooked import without_hooks_of
 from lorafw.types import Batch
 from lorafw_accelerate._engine import AccelerateEngine
 from lorafw_accelerate._shards import Shards
@@ -95,7 +96,8 @@ class ShardedEngine(AccelerateEngine):
     @contextmanager
     def full_parameters(self) -> Iterator[None]:
         """Gather everything; a `close` meanwhile leaves it whole."""
-        with self._shards.gathered(), torch.no_grad():
+        hooks = without_hooks_of(self._job.module, "torch.distributed")
+        with self._shards.gathered(), torch.no_grad(), hooks:
             yield
 
     def close(self) -> None:

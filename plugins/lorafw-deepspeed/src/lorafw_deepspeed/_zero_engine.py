@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lorafw.contracts import EngineJob, StepOutcome, TrainingState, World
 from lorafw.training.optimizer_memory import VALUE, as_tensors, from_tensors
+from lorafw.training.unhooked import without_hooks_of
 from lorafw_deepspeed._discarding import discard
 from lorafw_deepspeed._engine import DeepSpeedEngine
 from lorafw_deepspeed._partitions import begin, first_memory, forget, memory, remember
@@ -106,6 +107,7 @@ class ZeroEngine(DeepSpeedEngine):
         with (
             deepspeed.zero.GatheredParameters(list(self._job.module.parameters())),
             torch.no_grad(),
+            without_hooks_of(self._job.module, "deepspeed"),
         ):
             yield
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -11,7 +12,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 T = TypeVar("T")
@@ -35,18 +36,34 @@ def publish(build: Callable[[Path], T], final: Path) -> T:
         FileExistsError: a file is where the folder shall appear; it is left alone.
         Exception: whatever `build` raises; the half-built folder is removed first.
     """
+    with staged(final) as fresh:
+        result = build(fresh)
+        put_in_place(fresh, final)
+    return result
+
+
+@contextlib.contextmanager
+def staged(final: Path) -> Iterator[Path]:
+    """An empty folder beside `final`, for `put_in_place`; what is left of it in the end goes.
+
+    Raises:
+        FileExistsError: a file is where the folder shall appear; it is left alone.
+    """
     if final.is_file():
         raise FileExistsError(errno.EEXIST, "a file is in the way", str(final))
     final.parent.mkdir(parents=True, exist_ok=True)
     fresh = _sibling(final, "new")
     fresh.mkdir()
     try:
-        result = build(fresh)
-        sync_tree(fresh)
-        _put_in_place(fresh, final)
+        yield fresh
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return result
+
+
+def put_in_place(fresh: Path, final: Path) -> None:
+    """Rename a folder to `final` once all in it is on disk; what stood there goes."""
+    sync_tree(fresh)
+    _put_in_place(fresh, final)
 
 
 def _put_in_place(fresh: Path, final: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lorafw.adapters.files.safe_files import sync_file, sync_folder
-from lorafw.adapters.files.safe_tensors import stored_digests, tensor_digest
+from lorafw.adapters.files.safe_tensors import dtype_names, stored_digests, tensor_digest
 from lorafw.errors import ExportError
 
 if TYPE_CHECKING:
@@ -21,18 +21,6 @@ _ROOM = 1 << 18
 as the format allows. Some two thousand names fit."""
 
 _LENGTH = 8
-_DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
 
 
 class TensorStream:
@@ -65,7 +53,7 @@ class TensorStream:
         Raises:
             ExportError: safetensors has no such dtype.
         """
-        if tensor.dtype not in _DTYPES:
+        if tensor.dtype not in dtype_names():
             raise ExportError(f"{name} is {tensor.dtype}, which safetensors files cannot hold.")
         whole = tensor.detach().cpu().contiguous()
         self._header[name] = self._entry(whole)
@@ -95,7 +83,7 @@ class TensorStream:
 
     def _entry(self, tensor: Tensor) -> dict[str, object]:
         return {
-            "dtype": _DTYPES.get(tensor.dtype, ""),
+            "dtype": dtype_names().get(tensor.dtype, ""),
             "shape": list(tensor.shape),
             "data_offsets": [self.size, self.size + tensor.nbytes],
         }

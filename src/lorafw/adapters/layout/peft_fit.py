@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lorafw.types import AdapterState
 
 _CHOICE = "target_modules"
-_MEND = "Is this the base it was trained on? Give the folder of that one: base=…"
+_MEND = "Is this the base it was trained on? Give the folder of that one: base=… (--base)"
 
 
 def check_fit(state: AdapterState, folder: Path, base: nn.Module) -> None:

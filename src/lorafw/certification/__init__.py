@@ -1,0 +1,1 @@
+"""Certificates: every export is opened again in its tool and compared with the trained model."""
