@@ -70,6 +70,22 @@ def test_the_merged_file_computes_what_the_live_model_does(
     assert float(off) < 1e-5
 
 
+@EVERY
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_is_opened_again_computes_what_the_live_model_does(
+    tiny: Callable[..., MiniMind], generation: Generation, merged: bool, tmp_path: Path
+) -> None:
+    builder = tiny(generation, experts=True)
+    request = ExportRequest(adapted(builder), builder, {})
+    exporter = MiniMindPth(merged=merged)
+    exporter.export(request, tmp_path)
+    off = exporter.reopen(tmp_path, builder).logits(IDS) - logits_of(
+        request.model.bundle, [Encoded(IDS, IDS)]
+    )
+    assert float(off.abs().max()) < (2e-2 if exporter.rounds(request) else 1e-5)
+    assert exporter.rounds(request) or generation is not Generation.MINIMIND3
+
+
 def test_another_family_is_refused(tiny: Callable[..., MiniMind], tmp_path: Path) -> None:
     model = ToyInjector(r=2).inject(toy_bundle())
     as_if_trained(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.contracts.exporter import Exporter, ExportRequest, Reopened
 from lorafw.errors import ExportError
 from lorafw.models.builder import TransformersBuilder
 
@@ -46,6 +46,12 @@ class ChatGLMAdapterExporter(Exporter):
             base_path=_base_path(request.builder),
             recipe=request.recipe,
         )
+
+    def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened:
+        """Open it with lorafw, on the base's conversion to Glm: the original runs its own code."""
+        from lorafw.inference import reopening
+
+        return reopening.reopened_adapter(folder, builder)
 
 
 def _glm_fields(request: ExportRequest) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lorafw.contracts.exporter import Exporter, ExportRequest
+from lorafw.contracts._sizes import numel
+from lorafw.contracts.exporter import Exporter, ExportRequest, Reopened
 from lorafw.errors import ExportError
 from lorafw.types import Capability
 from lorafw_minimind.generations import DEFAULTS, native_name
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from lorafw.contracts.model import ModelBuilder
     from lorafw_minimind._bundle import MiniMindBundle
 
 _NOTE = "minimind.json"
@@ -34,6 +36,9 @@ class MiniMindPth(Exporter):
 
     dtype: Literal["auto", "fp32", "fp16"] = Field(
         "auto", description="Dtype of the files; auto is what upstream's code writes."
+    )
+    accept_loss: bool = Field(
+        True, description="Take what upstream's dtype rounds; how much is told."
     )
     merged: bool = Field(
         False, description="Also write the whole model with the adapter folded in, as a .pth."
@@ -56,6 +61,29 @@ class MiniMindPth(Exporter):
         write_json(folder / _NOTE, note)
         return sorted(folder.iterdir())
 
+    def expected_bytes(self, request: ExportRequest) -> int:
+        """The factors, and the base's weights once if it is merged, in fp32 at most."""
+        parts = [request.model.trainable(), *([request.model.frozen()] if self.merged else [])]
+        wide = 2 if self.dtype == "fp16" else 4
+        return sum(wide * numel(tensor) for part in parts for tensor in part.values())
+
+    def rounds(self, request: ExportRequest) -> bool:
+        """Whether the files that are opened again have fp16, where the model has not."""
+        import torch
+
+        defaults = DEFAULTS[_minimind(request).form.generation]
+        dtype = self._dtype(defaults.full_dtype if self.merged else defaults.lora_dtype)
+        return dtype is torch.float16
+
+    def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened:
+        """The merged file if it was written, or else the LoRA file on the base.
+
+        Opened with lorafw's network, which computes what upstream's code does.
+        """
+        from lorafw_minimind._reopening import reopened
+
+        return reopened(folder, builder)
+
     def _write_lora(
         self, request: ExportRequest, bundle: MiniMindBundle, file: Path
     ) -> dict[str, Any]:
@@ -64,6 +92,8 @@ class MiniMindPth(Exporter):
         from lorafw_minimind.lora_pth import lora_tensors
 
         state = request.model.state()
+        if not state.spec.targets:
+            raise ExportError("there is no adapter to export.", mend="Use exporter merged.")
         if state.tensors.keys() - {n for n in state.tensors if ".lora_" in n}:
             mend = "Use exporter adapter or merged."
             raise ExportError("parts of the base were trained, not only LoRA.", mend=mend)

@@ -1,0 +1,1 @@
+"""Exporters `gguf`, `gguf-lora` and `ollama` for lorafw."""
