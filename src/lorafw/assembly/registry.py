@@ -49,6 +49,7 @@ def _kinds() -> Iterator[Kind]:
         ("scenario", "scenario:Scenario"),
         ("listener", "listener:Listener"),
         ("adapter_format", "adapter_format:AdapterFormat"),
+        ("metric", "metric:Metric"),
     ):
         yield Kind(name, f"lorafw.{name}s", f"lorafw.contracts.{contract}")
 

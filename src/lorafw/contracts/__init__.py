@@ -8,6 +8,7 @@ from lorafw.contracts.engine import Engine, EngineJob, StepOutcome, TrainingStat
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.injector import AdaptedModel, LoRAInjector
 from lorafw.contracts.listener import Listener
+from lorafw.contracts.metric import Classified, Metric, Outcome, Predicted, Weighed, Written
 from lorafw.contracts.model import Hidden, ModelBuilder, ModelBundle, ModelRequest, Outline
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
@@ -18,6 +19,7 @@ __all__ = [
     "AdaptedModel",
     "AdapterBase",
     "AdapterFormat",
+    "Classified",
     "Component",
     "DatasetAdapter",
     "Encoder",
@@ -29,12 +31,15 @@ __all__ = [
     "Hidden",
     "Listener",
     "LoRAInjector",
+    "Metric",
     "ModelBuilder",
     "ModelBundle",
     "ModelRequest",
     "Objective",
     "Options",
+    "Outcome",
     "Outline",
+    "Predicted",
     "RunningTrainer",
     "Scenario",
     "Session",
@@ -43,5 +48,7 @@ __all__ = [
     "TrainPlan",
     "Trainer",
     "TrainingState",
+    "Weighed",
     "World",
+    "Written",
 ]

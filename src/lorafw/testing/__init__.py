@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lorafw.testing.exporter import ExporterContract
     from lorafw.testing.injector import InjectorContract
     from lorafw.testing.listener import ListenerContract
+    from lorafw.testing.metric import MetricContract
     from lorafw.testing.model import ModelContract
     from lorafw.testing.objective import ObjectiveContract
     from lorafw.testing.promise import NotPromised
@@ -40,6 +41,7 @@ __all__ = [
     "ExporterContract",
     "InjectorContract",
     "ListenerContract",
+    "MetricContract",
     "ModelContract",
     "NotPromised",
     "ObjectiveContract",

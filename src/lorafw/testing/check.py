@@ -33,6 +33,7 @@ CONTRACTS: Mapping[str, str] = MappingProxyType(
             "scenario",
             "listener",
             "adapter_format",
+            "metric",
         )
     }
 )

@@ -134,7 +134,7 @@ def test_an_empty_list_is_not_the_default(registry: Registry, file: Path) -> Non
         (
             "exporters: [toy]",
             "exporters:\n  - toy\n  - use: greedy\n    bits: 8",
-            "lorafw.yaml:20: exporters.1.bits: unknown option. Known: none.",
+            "lorafw.yaml:20: exporters.1.bits: unknown option. Known: accept_loss.",
         ),
         (
             "exporters: [toy]",

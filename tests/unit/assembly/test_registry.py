@@ -37,7 +37,7 @@ def fault(registry: Registry, kind: str, name: str) -> str:
 def test_every_kind_has_a_group_and_a_contract() -> None:
     assert list(KINDS) == [
         *("dataset", "model", "injector", "trainer", "exporter"),
-        *("encoder", "objective", "scenario", "listener", "adapter_format"),
+        *("encoder", "objective", "scenario", "listener", "adapter_format", "metric"),
     ]
     assert KINDS["injector"].group == "lorafw.injectors"
     assert KINDS["injector"].contract == "lorafw.contracts.injector:LoRAInjector"

@@ -15,6 +15,7 @@ from tests.unit.testing.broken import (
     heavy,
     injectors,
     listeners,
+    metrics,
     models,
     objectives,
     parts,
@@ -144,3 +145,9 @@ def test_faults_of_listeners(kind: Any) -> None:
 @pytest.mark.parametrize("kind", classes(adapter_formats))
 def test_faults_of_adapter_formats(kind: Any) -> None:
     assert failures("adapter_format", kind()) == set(kind.breaks)
+
+
+@pytest.mark.usefixtures("light_imports")
+@pytest.mark.parametrize("kind", classes(metrics))
+def test_faults_of_metrics(kind: Any) -> None:
+    assert failures("metric", kind()) == set(kind.breaks)

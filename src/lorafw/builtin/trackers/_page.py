@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import math
 import platform
 import shlex
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from lorafw.builtin.pages import page_template
 from lorafw.builtin.trackers import _chart
 from lorafw.builtin.trackers._history import Curve, History
 from lorafw.builtin.trackers._settings import Scalar, flattened
@@ -30,7 +26,7 @@ _TOLD_APART = {"evaluation", "evaluation_before", "fingerprint", "exports", "dat
 
 def render(history: History) -> str:
     """The page as HTML; whatever comes from config or data is escaped by the template."""
-    return _template().render(
+    return page_template(__package__, "report.html.jinja").render(
         name=history.config.get("run", {}).get("name", history.folder.name),
         state=_state(history),
         history=history,
@@ -46,16 +42,6 @@ def render(history: History) -> str:
         settings=flattened({k: v for k, v in history.config.items() if k != "versions"}),
         use=_use(history),
     )
-
-
-@cache
-def _template() -> jinja2.Template:
-    source = importlib.resources.files(__package__) / "report.html.jinja"
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["figure"] = _figure
-    return environment.from_string(source.read_text(encoding="utf-8"))
 
 
 def _state(history: History) -> str:
@@ -165,14 +151,3 @@ def _use(history: History) -> dict[str, str]:
     }
     shell = {"Shell": f'lorafw generate {shlex.quote(folder)} --prompt "…"'}
     return ways if labels else {**shell, **ways}
-
-
-def _figure(value: Scalar) -> str:
-    """A value for a reader: few digits, thousands apart, a dash for nothing."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.5g}" if math.isfinite(value) and abs(value) < 1e5 else f"{value:,.0f}"

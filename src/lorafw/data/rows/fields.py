@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from lorafw.data.rows.choices import ANSWER_KEYS, ChoiceFields
 from lorafw.data.rows.row_kinds import (
     ChatFields,
     Fields,
@@ -37,7 +38,7 @@ UNREAD_BESIDE_PAIR = ("system", "history")
 
 
 class _Kind(NamedTuple):
-    make: Callable[..., Fields]
+    make: Callable[..., Fields | ChoiceFields]
     required: tuple[str, ...]
     optional: tuple[str, ...]
 
@@ -47,12 +48,13 @@ KINDS: Mapping[str, _Kind] = {
     "messages": _Kind(ChatFields, ("messages",), ("system", "tools")),
     "label": _Kind(LabelFields, ("text", "label"), ("text_pair",)),
     "text": _Kind(TextFields, ("text",), ()),
+    "choices": _Kind(ChoiceFields, ("prompt", "choices", "response"), ("input",)),
     "prompt": _Kind(PairFields, ("prompt", "response"), ("input",)),
 }
 """The parts of every kind of row, by the part that tells it; the first that is there counts."""
 
 
-def named_fields(names: Mapping[str, str]) -> Fields:
+def named_fields(names: Mapping[str, str]) -> Fields | ChoiceFields:
     """The fields a user named, such as {prompt: question, response: solution}.
 
     Raises:
@@ -69,7 +71,7 @@ def named_fields(names: Mapping[str, str]) -> Fields:
     return kind.make(**names)
 
 
-def detect_fields(row: Mapping[str, Any]) -> Fields:
+def detect_fields(row: Mapping[str, Any]) -> Fields | ChoiceFields:
     """The fields of a row that is named in one of the usual ways.
 
     Raises:
@@ -79,7 +81,7 @@ def detect_fields(row: Mapping[str, Any]) -> Fields:
 
 
 @lru_cache(maxsize=256)
-def _detected(names: tuple[str, ...]) -> Fields:
+def _detected(names: tuple[str, ...]) -> Fields | ChoiceFields:
     if "chosen" in names and "rejected" in names:
         return _preference(names)
     prompts, extra = _prompt_names(names)
@@ -89,6 +91,9 @@ def _detected(names: tuple[str, ...]) -> Fields:
         raise _unclear(names, "is both of a conversation and a prompt with a response")
     if chats:
         return _chat(chats, names)
+    answers = responses or _present(ANSWER_KEYS, names)
+    if "choices" in names and prompts and answers:
+        return _choice(prompts, answers, extra, names)
     if prompts and responses:
         return _pair(prompts, responses, extra, names)
     return _text(names)
@@ -118,6 +123,13 @@ def _pair(
     # A prompt with a completion and a label is KTO's form, as a conversation with one is.
     unread = UNREAD_BESIDE_CHAT if response == "completion" else ()
     return PairFields(prompt, response, extra, _present(UNREAD_BESIDE_PAIR + unread, names))
+
+
+def _choice(
+    prompts: tuple[str, ...], answers: tuple[str, ...], extra: str | None, names: tuple[str, ...]
+) -> ChoiceFields:
+    prompt, answer = _one(prompts, "prompt", names), _one(answers, "response", names)
+    return ChoiceFields(prompt, "choices", answer, extra)
 
 
 def _text(names: tuple[str, ...]) -> LabelFields | TextFields:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
+from lorafw.data.rows.choices import ChoiceFields
 from lorafw.data.rows.fields import detect_fields, named_fields
 from lorafw.data.rows.row_kinds import Fields, NamedLabel
 from lorafw.data.rows.sources.scanned import Record, Source
@@ -59,7 +60,7 @@ def placed(error: DataError, where: str) -> DataError:
     return DataError(error.what, where=where, mend=error.mend)
 
 
-def _draft(record: Record, fields: Fields | None) -> Draft | DataError:
+def _draft(record: Record, fields: Fields | ChoiceFields | None) -> Draft | DataError:
     try:
         fields = fields or detect_fields(record.row)
         return Draft(record.where, fields.read(record.row))
