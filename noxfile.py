@@ -127,6 +127,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """The chat page in this machine's Chromium; LORAFW_SCREENSHOTS is a folder for pictures."""
+    _install_all(session)
+    session.run("pytest", "-m", "browser", "tests/integration/test_chat_page.py", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Side-by-side measurements against what one would use instead; takes its time."""
     session.install("-r", "benchmarks/requirements.txt")

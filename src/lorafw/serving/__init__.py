@@ -1,0 +1,1 @@
+"""Models behind the HTTP interface that OpenAI's clients speak."""
