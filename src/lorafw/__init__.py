@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Exporter,
         Listener,
         LoRAInjector,
+        Metric,
         ModelBuilder,
         Objective,
         Scenario,
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
         TrainPlan,
     )
     from lorafw.errors import LorafwError
+    from lorafw.inference.adapter_set import AdapterSet
+    from lorafw.inference.conversation import Conversation
+    from lorafw.inference.generation.sampling import Sampling
+    from lorafw.inference.loaded import LoadedModel
     from lorafw.inference.loading import load
     from lorafw.inference.set_loading import load_adapters
     from lorafw.pipeline import run
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
         Batch,
         Capability,
         ChatExample,
+        ChoiceExample,
         Encoded,
         Example,
         LabeledExample,
@@ -45,12 +51,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AdapterFormat",
+    "AdapterSet",
     "AdapterSpec",
     "AdapterState",
     "Batch",
     "Capability",
     "ChatExample",
+    "ChoiceExample",
     "Component",
+    "Conversation",
     "DatasetAdapter",
     "Encoded",
     "Encoder",
@@ -59,12 +68,15 @@ __all__ = [
     "LabeledExample",
     "Listener",
     "LoRAInjector",
+    "LoadedModel",
     "LorafwError",
     "Message",
+    "Metric",
     "ModelBuilder",
     "Objective",
     "PreferenceExample",
     "PromptExample",
+    "Sampling",
     "Scenario",
     "Split",
     "Task",
@@ -78,7 +90,11 @@ __all__ = [
     "verify",
 ]
 
-_FUNCTIONS = {
+_PLACES = {
+    "AdapterSet": "lorafw.inference.adapter_set",
+    "Conversation": "lorafw.inference.conversation",
+    "LoadedModel": "lorafw.inference.loaded",
+    "Sampling": "lorafw.inference.generation.sampling",
     "load": "lorafw.inference.loading",
     "load_adapters": "lorafw.inference.set_loading",
     "plan": "lorafw.planning.planner",
@@ -92,7 +108,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import lorafw` costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'lorafw' has no attribute {name!r}")
-    homes = (_FUNCTIONS[name],) if name in _FUNCTIONS else _HOMES
+    homes = (_PLACES[name],) if name in _PLACES else _HOMES
     home = next(module for module in map(import_module, homes) if hasattr(module, name))
     return getattr(home, name)
 

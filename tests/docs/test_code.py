@@ -67,7 +67,8 @@ def test_lorafw_is_called_with_verbs_and_flags_it_has(name: str, words: list[str
         found = command.get_command(click.Context(command), verb)
         assert found is not None, f"{name}: no verb {verb}"
         command = found
-    known = {flag for parameter in command.params for flag in parameter.opts}
+    options = command.params
+    known = {flag for each in options for flag in (*each.opts, *each.secondary_opts)}
     assert [word for word in words if word.startswith("-") and word not in known] == []
 
 

@@ -18,10 +18,27 @@ VERBS = {
         "lorafw.cli.init:init",
         "Write a commented config and a small data set to start from.",
     ),
-    "generate": ("lorafw.cli.generate:generate", "Answer a prompt with a trained adapter."),
+    "generate": ("lorafw.cli.generate:generate", "Answer a prompt, or every row of a file."),
+    "chat": ("lorafw.cli.chat:chat", "Talk with a model in the terminal."),
+    "serve": (
+        "lorafw.cli.serve:serve",
+        "Serve models to OpenAI's clients, and a chat page to browsers.",
+    ),
+    "evaluate": (
+        "lorafw.cli.evaluate:evaluate",
+        "Measure a model and its base on held-out rows.",
+    ),
     "demo": (
         "lorafw.cli.demo:demo",
         "Fine-tune the embedded model and compare its answers before and after.",
+    ),
+    "export": (
+        "lorafw.cli.export:export",
+        "Write what was trained for other tools, and compare it.",
+    ),
+    "verify-export": (
+        "lorafw.cli.verify_export:verify_export",
+        "Check an export against its certificate.",
     ),
     "data": ("lorafw.cli.data:data", "Look at rows as the model sees them, and find bad ones."),
     "presets": ("lorafw.cli.presets:presets", "List and show the configs that come with lorafw."),

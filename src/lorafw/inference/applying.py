@@ -83,7 +83,10 @@ def adapter_state(place: Place, bundle: ModelBundle, *, strict: bool = True) -> 
 def _check_base(place: Place, bundle: ModelBundle) -> None:
     if place.base and place.base != bundle.base:
         fault = f"was trained on the base model {place.base}, this one is {bundle.base}."
-        mend = "Give the folder of that model: base=… Or load it all the same: strict=False"
+        mend = (
+            "Give the folder of that model: base=… (--base). "
+            "Or load it all the same: strict=False (--any-base)"
+        )
         raise AdapterError(fault, where=str(place.adapter), mend=mend)
 
 

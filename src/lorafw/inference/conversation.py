@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lorafw.inference.prompts import takes_conversations
 from lorafw.types import Message
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class Conversation:
         self._model, self._sampling = model, sampling
         self.system, self.adapter = system, adapter
         self.turns: list[Message] = []
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the model takes what was said before; else it takes one prompt at a time."""
+        return takes_conversations(self._model.voice(self.adapter).encoder)
 
     def say(self, text: str) -> str:
         """The model's answer to a user's next words.

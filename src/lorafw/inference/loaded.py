@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from lorafw.adapters.live.folding import FoldedAdapter
+from lorafw.data.rendering.context import within_context
 from lorafw.errors import UsageError
 from lorafw.inference.classify import Texts, probabilities
 from lorafw.inference.conversation import Conversation
 from lorafw.inference.generation.decoding import BATCH_TOKENS
 from lorafw.inference.generation.sampling import Sampling, Wishes
+from lorafw.inference.likelihood import Perplexity, RowLoss, counted, perplexity_of, row_losses
 from lorafw.inference.prompts import Prompt, encode_prompt, uncut
 from lorafw.inference.speaking import SpeakingModel, Voice
 from lorafw.inference.stopping import forget_decoding_habits, stop_ids
-from lorafw.types import Encoded, Task
+from lorafw.types import Encoded, Example, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +42,10 @@ class LoadedModel(SpeakingModel):
         encoder: renders a prompt as the rows of training were rendered.
         adapted: the base with its live adapter, if it has one.
         folded: an adapter is part of the weights, so the base alone cannot be asked.
+
+    Attributes:
+        encoder: renders prompts, whole however long they are.
+        row_encoder: renders rows, cut as the rows of training were.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class LoadedModel(SpeakingModel):
         self.bundle, self.adapted = bundle, adapted
         self.mixed = False
         self.encoder, self._folded = encoder, folded
+        self.row_encoder = within_context(encoder, bundle.tokenizer)
         self._in_place: FoldedAdapter | None = None
         self.stop_ids: tuple[int, ...] = ()
         if bundle.task is Task.CAUSAL_LM:
@@ -138,6 +145,39 @@ class LoadedModel(SpeakingModel):
         with self._asked(adapter=adapter):
             return probabilities(self.bundle, self.encoder, texts)
 
+    def perplexity(
+        self, texts: str | Example | Sequence[str | Example], *, adapter: bool = True
+    ) -> Perplexity:
+        """How likely the model finds texts: the loss per token, its exponential, and the tokens.
+
+        Every token of all texts weighs the same, so the figure does not depend on how they are
+        batched; of examples it is what training measures of the same rows.
+
+        Args:
+            texts: of plain texts every token counts but the first; of examples, rendered and cut
+                as the rows of training were, what they teach.
+            adapter: False asks the base alone.
+
+        Raises:
+            UsageError: nothing counts, a text is longer than the model's context, or the model is
+                a classifier.
+        """
+        several = [texts] if isinstance(texts, str | Example) else list(texts)
+        rows = [counted(self.bundle, self.row_encoder, text) for text in several]
+        if not rows:
+            raise UsageError("there are no texts.")
+        return perplexity_of(self.row_losses(rows, adapter=adapter))
+
+    def row_losses(self, rows: Sequence[Encoded], *, adapter: bool = True) -> list[RowLoss]:
+        """The loss of each row of token ids, several at once.
+
+        Raises:
+            UsageError: the model is a classifier, or the base is asked for and cannot be.
+        """
+        self._refuse_unless(Task.CAUSAL_LM, "puts texts into classes: ask with classify().")
+        with self._asked(adapter=adapter):
+            return row_losses(self.bundle, self.row_encoder, rows)
+
     def merge(self, *, keep_base: bool = True) -> None:
         """Fold the adapter into the weights, in place: answers come faster.
 
@@ -215,6 +255,11 @@ class LoadedModel(SpeakingModel):
     def _refuse_unless(self, task: Task, what_it_does: str) -> None:
         if self.bundle.task is not task:
             raise UsageError(f"this model {what_it_does}")
+
+    @property
+    def has_base(self) -> bool:
+        """Whether there is an adapter, and the base can be asked without it."""
+        return self.adapted is not None and self._in_place is None and not self._folded
 
     def _asked(self, *, adapter: bool) -> AbstractContextManager[None]:
         if adapter:

@@ -30,17 +30,20 @@ def load(
     adapter_merged: bool = False,
     device: str | torch.device | None = None,
     base: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
     strict: bool = True,
 ) -> LoadedModel:
     """Load what a run made, or any model, ready to be asked.
 
     Args:
         path: the folder of a run, of an adapter, of a merged or of a base model; `lorafw:demo`, or
-            a hub id.
+            a hub id; or the one file that a model or an adapter is in, such as MiniMind's `.pth`.
         adapter_merged: fold the adapter into the weights, which answers faster; the base alone can
             no longer be asked.
         device: such as `cpu` or `cuda:0`; by default the first GPU, if there is one.
-        base: folder of the adapter's base model, if it is not where it was.
+        base: path of the adapter's base model, if it is not where it was.
+        options: of the base's builder, besides those it was trained with, such as
+            `{"tokenizer_path": …}`.
         strict: refuse an adapter whose base, tokenizer or template is not, by content, the one it
             was trained with.
 
@@ -48,10 +51,11 @@ def load(
         AdapterError: the adapter is damaged or does nothing, or its base is gone or is another one.
         ModelError: the model is damaged, or there is none.
         PluginError: a part that the model was made with is not installed.
+        UsageError: a base is named for a whole model, or an option is wrong.
     """
     from lorafw.inference.loaded import LoadedModel
 
-    place, registry = find(path, base=base), Registry()
+    place, registry = find(path, base=base, options=options), Registry()
     builder = cast("ModelBuilder", part(registry, "model", place.model))
     check_base(builder, place)
     encoder = encoder_of(registry, place, builder)
@@ -88,7 +92,7 @@ def check_base(builder: ModelBuilder, place: Place) -> None:
         if place.adapter is None:
             raise
         fault = f"the adapter's base model cannot be used: {error}"
-        mend = "Say where that model is now: base=…"
+        mend = "Say where that model is now: base=… (--base)"
         raise AdapterError(fault, where=str(place.adapter), mend=mend) from None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorafw.assembly.recognition import usual_model
-from lorafw.errors import AdapterError
+from lorafw.assembly.adapter_formats import foreign_format
+from lorafw.assembly.recognition import recognise, usual_model
+from lorafw.assembly.registry import Registry
+from lorafw.errors import AdapterError, UsageError
 from lorafw.models import folder as folders
 from lorafw.types import Task
 
@@ -24,7 +26,7 @@ class Place:
     Attributes:
         model: the base's builder, as the config section of a run: `use` and its options.
         encoder: the same of the encoder; None for the builder's default.
-        adapter: the adapter's folder; None for a whole model.
+        adapter: the adapter's folder, or file; None for a whole model.
         injector: name of the injector the adapter was made with; empty if unknown.
         base: content identity the base must have; empty if unknown.
         seed: of a base with random weights.
@@ -48,24 +50,50 @@ class Place:
     template: str = ""
 
 
-def find(path: str | Path, *, base: str | Path | None = None) -> Place:
+def find(
+    path: str | Path,
+    *,
+    base: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Place:
     """Say what lies at a path.
 
     Args:
         path: the folder of a run, of an adapter, of a merged or of a base model; `lorafw:demo`, or
-            a hub id.
+            a hub id; or the one file that a model or an adapter is in, such as MiniMind's `.pth`.
         base: where the adapter's base model is, if not where it was.
+        options: of the base's builder, besides those that are written down.
 
     Raises:
         AdapterError: a run without a model, or a recipe that is none.
         ModelError: there is nothing at the path, or nothing known.
+        UsageError: a base is named for a model that is whole.
     """
+    file = Path(path).expanduser()
+    place = _in_file(file, base) if file.is_file() else _in_folder(path, base)
+    if base is not None and place.adapter is None:
+        raise UsageError("is a whole model, which has no base.", where=str(path))
+    return replace(place, model={**place.model, **options}) if options else place
+
+
+def _in_folder(path: str | Path, base: str | Path | None) -> Place:
     folder = _exported(folders.resolve(str(path)))
     recipe = _recipe(folder)
     if (folder / ADAPTER).is_file():
         return _adapter(folder, recipe, base)
     folders.model_type(folder)
     return _whole(folder, recipe, str(path))
+
+
+def _in_file(file: Path, base: str | Path | None) -> Place:
+    registry = Registry()
+    if foreign_format(registry, file) is None:
+        name, _ = recognise(registry, file, file.suffix)
+        return Place({"use": name, "path": str(file)})
+    if base is None:
+        mend = "Say where it is: base=… (--base)"
+        raise AdapterError("does not name its base model.", where=str(file), mend=mend)
+    return Place(_named_base(base), adapter=file)
 
 
 def _exported(folder: Path) -> Path:
@@ -118,8 +146,12 @@ def _base_by_peft(folder: Path, base: str | Path | None) -> dict[str, Any]:
     """The base of an adapter that lorafw did not write, as PEFT notes it down."""
     path = base or folders.base_of_adapter(folder / ADAPTER)
     if not path:
-        mend = "Say where it is: base=…"
+        mend = "Say where it is: base=… (--base)"
         raise AdapterError("does not name its base model.", where=str(folder / ADAPTER), mend=mend)
+    return _named_base(path)
+
+
+def _named_base(path: str | Path) -> dict[str, Any]:
     return {"use": usual_model(_kind_of_base(Path(path).expanduser())), "path": str(path)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lorafw.contracts.encoder import Encoder
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 
     from lorafw.types import Tokenizer
 
-Prompt: TypeAlias = "str | Sequence[Message]"
-"""One prompt, or the turns so far, the last of them the user's."""
+Prompt: TypeAlias = "str | Sequence[Message] | Example"
+"""One prompt, or the turns so far, the last of them the user's; or a row as it is trained on.
+
+A row brings what neither of them can: an input apart from its instruction, or tools.
+"""
 
 E = TypeVar("E", bound=Encoder)
 
@@ -30,18 +34,62 @@ def encode_prompt(encoder: Encoder, tokenizer: Tokenizer, prompt: Prompt) -> Enc
     Raises:
         UsageError: it is a conversation and the model takes single prompts, or it is empty.
     """
-    messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
-    if not messages:
-        raise UsageError("the conversation is empty.")
-    return encoder.prompt(_example(encoder, messages), tokenizer)
+    return encoder.prompt(_taken(encoder, _as_example(prompt)), tokenizer)
 
 
-def _example(encoder: Encoder, messages: tuple[Message, ...]) -> Example:
+def takes_conversations(encoder: Encoder) -> bool:
+    """Whether there may be more than one turn, such as the system's words."""
+    return ChatExample in encoder.accepts
+
+
+def with_system(prompt: Prompt, system: str) -> Prompt:
+    """The prompt behind words of the system's, unless there are none or it brings its own."""
+    if not system:
+        return prompt
+    example = _as_example(prompt)
+    if isinstance(example, ChatExample):
+        told = example.messages[:1] and example.messages[0].role == "system"
+        messages = (Message("system", system), *example.messages)
+        return example if told else replace(example, messages=messages)
+    if isinstance(example, TextExample):
+        return (Message("system", system), Message("user", example.text))
+    assert isinstance(example, PromptExample)
+    return (Message("system", system), Message("user", example.whole_prompt))
+
+
+def _as_example(prompt: Prompt) -> Example:
+    if isinstance(prompt, Example):
+        return prompt
+    if isinstance(prompt, str):
+        return PromptExample(prompt, "")
+    return ChatExample(tuple(prompt))
+
+
+def _taken(encoder: Encoder, example: Example) -> Example:
+    """The example in the kind that the encoder takes, without an answer."""
+    if isinstance(example, TextExample):
+        example = PromptExample(example.text, "")
+    if isinstance(example, PromptExample):
+        return _of_pair(encoder, example)
+    if isinstance(example, ChatExample):
+        return _of_chat(encoder, example)
+    raise UsageError(f"a {type(example).__name__} asks nothing that can be answered.")
+
+
+def _of_pair(encoder: Encoder, pair: PromptExample) -> Example:
     if ChatExample in encoder.accepts:
-        return ChatExample(messages)
-    if len(messages) > 1:
+        return ChatExample((Message("user", pair.whole_prompt),))
+    if TextExample in encoder.accepts:
+        return TextExample(pair.whole_prompt)
+    return replace(pair, response="")
+
+
+def _of_chat(encoder: Encoder, chat: ChatExample) -> Example:
+    if not chat.messages:
+        raise UsageError("the conversation is empty.")
+    if ChatExample in encoder.accepts:
+        return chat
+    if len(chat.messages) > 1 or chat.tools:
         mend = "Ask with one text, or use a model with a chat template."
         raise UsageError("this model takes single prompts, not conversations.", mend=mend)
-    if TextExample in encoder.accepts:
-        return TextExample(messages[0].content)
-    return PromptExample(messages[0].content, "")
+    return _of_pair(encoder, PromptExample(chat.messages[0].content, ""))

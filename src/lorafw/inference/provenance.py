@@ -49,7 +49,7 @@ def check_tokenizer(place: Place, tokenizer: Tokenizer) -> None:
     """Raise AdapterError if the adapter learned from ids of another tokenizer."""
     if place.tokenizer and place.tokenizer != tokenizer_hash(tokenizer):
         fault = "was trained with another tokenizer than the base has now."
-        mend = "Put its files back, or load it all the same: strict=False"
+        mend = "Put its files back, or load it all the same: strict=False (--any-base)"
         raise AdapterError(fault, where=str(place.adapter), mend=mend)
 
 
@@ -57,7 +57,7 @@ def check_template(place: Place, encoder: Encoder, tokenizer: Tokenizer) -> None
     """Raise AdapterError if the adapter learned from rows of another template."""
     if place.template and place.template != template_hash(encoder, tokenizer):
         fault = "was trained with another template: the encoder's or the tokenizer's has changed."
-        mend = "Put it back, or load it all the same: strict=False"
+        mend = "Put it back, or load it all the same: strict=False (--any-base)"
         raise AdapterError(fault, where=str(place.adapter), mend=mend)
 
 

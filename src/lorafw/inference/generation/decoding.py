@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from lorafw.inference.generation.live_batch import LiveBatch
+from lorafw.inference.generation.room import BATCH_TOKENS
 from lorafw.models.loading import quiet
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from lorafw.contracts.model import ModelBundle
     from lorafw.inference.generation.answer import Answer
 
-BATCH_TOKENS = 32_768
-"""Default of how many tokens, padding included, the rows of a batch may come to."""
+__all__ = ["BATCH_TOKENS", "Decoding", "Speakers"]
 
 
 class Speakers(Protocol):
@@ -75,11 +75,17 @@ class Decoding:
             self._waiting.remove(answer)
         self._keep([other for other in self._growing if other is not answer])
 
-    def clear(self) -> None:
-        """Forget all answers, as after an error in the midst of a step."""
+    def clear(self) -> list[Answer]:
+        """Forget all answers, as after an error in the midst of a step.
+
+        Returns:
+            Those that had not been taken into the batch.
+        """
+        untouched = list(self._waiting)
         self._waiting.clear()
         self._growing = []
         self._batch = LiveBatch(self._speakers.bundle)
+        return untouched
 
     def advance(self) -> list[Answer]:
         """Give every answer one more token, those that begin now their first.

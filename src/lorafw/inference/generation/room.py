@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from lorafw.contracts.model import ModelBundle
 
 
+BATCH_TOKENS = 32_768
+"""Default of how many tokens, padding included, the rows of a batch may come to."""
+
+
 def room_behind(bundle: ModelBundle, used: int) -> int:
     """How many more tokens the model has positions for.
 

@@ -1,0 +1,1 @@
+"""Answering the rows of a file, in their order, so that what was begun can be continued."""
