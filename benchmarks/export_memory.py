@@ -20,6 +20,8 @@ EXPORTS = {
     "merged": "merged",
     "merged, bf16": "merged:dtype=bf16,accept_loss=true",
     "adapter": "adapter",
+    "gguf": "gguf",
+    "gguf, q8_0": "gguf:dtype=q8_0,accept_loss=true",
 }
 
 
@@ -43,9 +45,9 @@ def main(layers: int, width: int, threads: int) -> None:
 def build(base: Path, adapter: Path, *, layers: int, width: int) -> int:
     """A Llama of random fp32 weights and an adapter for it; the bytes of its weights."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from lorafw.testing.toys import toy_tokenizer
+    from lorafw.models import folder as folders
 
     config = LlamaConfig(
         vocab_size=8000,
@@ -60,7 +62,7 @@ def build(base: Path, adapter: Path, *, layers: int, width: int) -> int:
     torch.manual_seed(SEED)
     model = LlamaForCausalLM(config)
     model.save_pretrained(base)
-    toy_tokenizer().save_pretrained(base)
+    AutoTokenizer.from_pretrained(folders.resolve(folders.DEMO)).save_pretrained(base)
     _write_adapter(adapter, base, layers, width)
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
