@@ -45,3 +45,15 @@ def test_validate_without_a_file(lorafw: Lorafw) -> None:
 def test_schema_is_json_with_the_installed_parts(lorafw: Lorafw, toys: Path) -> None:
     schema = json.loads(lorafw("config", "schema", path=[toys]).stdout)
     assert {"trainer.toy", "trainer.other", "plan"} <= schema["$defs"].keys()
+
+
+def test_a_config_is_named_with_its_flag_or_without(
+    lorafw: Lorafw, toys: Path, config: Path
+) -> None:
+    other = config.rename(config.with_name("other.yaml"))
+    named = lorafw("config", "show", "other.yaml", path=[toys])
+    assert yaml.safe_load(named.stdout)["injector"]["r"] == 4
+    assert named.stdout == lorafw("config", "show", "--config", "other.yaml", path=[toys]).stdout
+    both = lorafw("config", "show", "other.yaml", "--config", str(other), path=[toys])
+    assert both.returncode == 2
+    assert "which config is meant" in both.stderr

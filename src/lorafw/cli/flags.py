@@ -13,6 +13,7 @@ import click
 from lorafw.assembly.config import RunConfig, read_config
 from lorafw.assembly.draft import REQUIRED, SEVERAL, SINGLE
 from lorafw.assembly.registry import Registry
+from lorafw.errors import UsageError
 
 CONFIG_FILE = Path("lorafw.yaml")
 """Read when it is there and no other config is named."""
@@ -59,20 +60,33 @@ class ConfigFlags:
 
 
 def config_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of a run; it receives them as one `flags: ConfigFlags`."""
+    """Give a command the flags of a run; it receives them as one `flags: ConfigFlags`.
+
+    The config may be named without its flag, too: `lorafw run CONFIG`.
+    """
 
     @wraps(command)
-    def with_flags(**given: Any) -> None:
+    def with_flags(file: Path | None, **given: Any) -> None:
         own = {name: given.pop(name) for name in _plain_names()}
+        own["config"] = _one_of(file, own["config"])
         single = {kind: given.pop(kind) for kind in SINGLE}
         several = {section: given.pop(kind) for section, kind in SEVERAL.items()}
         choices = {kind: name for kind, name in single.items() if name}
         lists = {section: names for section, names in several.items() if names}
         command(flags=ConfigFlags(choices, lists, **own), **given)
 
-    for option in reversed([*_part_options(), *_plain_options()]):
+    path = click.Path(path_type=Path)
+    named = click.argument("file", metavar="[CONFIG]", required=False, type=path)
+    for option in reversed([named, *_part_options(), *_plain_options()]):
         option(with_flags)
     return with_flags
+
+
+def _one_of(file: Path | None, config: Path | None) -> Path | None:
+    """The config that is named, as the command's argument or by its flag."""
+    if file is not None and config is not None:
+        raise UsageError(f"which config is meant, {file} or {config}?", mend="Name one.")
+    return file or config
 
 
 def _plain_names() -> list[str]:
