@@ -67,6 +67,7 @@ class Terminal:
     def __init__(self, words: list[str]) -> None:
         self.process, self._file = pty.fork()
         if self.process == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it
             os.execv(words[0], words)
 
     def type(self, text: str) -> None:
