@@ -49,6 +49,7 @@ class RunSession:
         self._announce("stage_start", stage=stage)
         job = replace(self.job, checkpoints=self.folder / "checkpoints" / stage)
         if self.running.world.rank == 0:
+            self._foresee_exports()
             sizes = (exporter.expected_bytes(self.request) for exporter in self.exporters.values())
             require_room(job, self.folder, sum(sizes))
         self.result = self.running.fit(job)
@@ -60,6 +61,15 @@ class RunSession:
             end.exit_code = 128 + heard_signal()
             raise end
         return self.result
+
+    def _foresee_exports(self) -> None:
+        """Raise ExportError now for an export that would be refused after training."""
+        for name, exporter in self.exporters.items():
+            try:
+                exporter.foresee(self.request)
+            except ExportError as error:
+                fault = f"exporter '{name}' would refuse the trained model: {error.what}"
+                raise ExportError(fault, where=error.where, mend=error.mend) from error
 
     def evaluate(self) -> Mapping[str, float]:
         """Held-out figures of the model as it is."""

@@ -95,6 +95,22 @@ def test_too_little_room_is_said_before_the_first_step(
     assert not list(tmp_path.iterdir())
 
 
+class Coarse(Large):
+    """Would round, which nobody has accepted."""
+
+    def rounds(self, request: ExportRequest) -> bool:
+        return True
+
+
+def test_an_export_that_would_be_refused_is_refused_before_the_first_step(
+    running: RunningTrainer, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match=r"exporter 'large' would refuse .*coarser") as caught:
+        session(running, tmp_path, Coarse()).fit("train")
+    assert "accept_loss: true" in caught.value.mend
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
     running: RunningTrainer, tmp_path: Path
 ) -> None:

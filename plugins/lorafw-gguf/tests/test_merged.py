@@ -13,10 +13,13 @@ from torch import Tensor
 
 from lorafw.contracts import ExportRequest
 from lorafw.errors import ConfigError, ExportError
+from lorafw.testing.check import check
 from lorafw.testing.toys import toy_folder
 from lorafw.testing.values import logits_of
 from lorafw.types import Encoded
+from lorafw_gguf.lora import GgufLora
 from lorafw_gguf.merged import Gguf
+from lorafw_gguf.ollama import Ollama
 
 IDS = (5, 900, 11, 4, 70, 3, 1279, 60)
 ROPE = {"rope_theta": 10000.0}
@@ -201,6 +204,24 @@ def test_it_says_whether_it_rounds(
 ) -> None:
     exporter = Gguf.from_mapping({"dtype": dtype}, where="exporters")
     assert exporter.rounds(asked(small())) is rounds
+
+
+def test_another_family_is_refused_before_training(
+    small: Callable[..., Path], asked: Callable[..., ExportRequest]
+) -> None:
+    request = asked(small())
+    Gguf().foresee(request)
+    request.model.bundle.module.config.model_type = "glm"
+    for exporter in (Gguf(), GgufLora(), Ollama()):
+        with pytest.raises(ExportError, match="a model of type 'glm'"):
+            exporter.foresee(request)
+
+
+def test_the_kit_tries_it_on_a_model_that_it_takes() -> None:
+    told: list[tuple[str, str]] = []
+    kept = check("exporter", Gguf(), lambda _, outcome, detail: told.append((outcome, detail)))
+    assert kept, told
+    assert {outcome for outcome, _ in told} == {"ok"}
 
 
 def test_blocks_have_to_be_accepted_before_training() -> None:

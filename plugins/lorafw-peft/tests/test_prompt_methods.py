@@ -13,8 +13,10 @@ from transformers import AlbertForSequenceClassification, LlamaForSequenceClassi
 
 import lorafw
 from lorafw.adapters.layout.peft_layout import write_adapter
+from lorafw.builtin.prompt import Prompt
 from lorafw.contracts import AdaptedModel, ModelBundle
-from lorafw.errors import AdapterError, ConfigError
+from lorafw.errors import AdapterError, ConfigError, UsageError
+from lorafw.inference.loaded import LoadedModel
 from lorafw.models.classifier_bundle import ClassifierBundle
 from lorafw.testing.exchange import load_with_peft, peft_logits
 from lorafw.testing.toy_classifier import toy_pair_tokenizer
@@ -137,6 +139,16 @@ def test_rows_must_leave_positions_for_virtual_tokens(method: str) -> None:
     assert logits_of(bundle, [long]).isfinite().all()
     with pytest.raises(AdapterError, match="129 tokens with its virtual ones, the model 128"):
         logits_of(bundle, [Encoded([5] * 125, [5] * 125)])
+
+
+@pytest.mark.parametrize("method", ["prompt_tuning", "prefix_tuning"])
+def test_an_answer_leaves_positions_for_virtual_tokens(method: str) -> None:
+    adapted = made(method, toy_gpt2_bundle())
+    model = LoadedModel(adapted.bundle, Prompt(), adapted)
+    assert 0 < len(model.continue_ids([5] * 120, max_new_tokens=50)) <= 4
+    assert 0 < len(model.continue_ids([5] * 123, max_new_tokens=50, stop="no")) <= 1
+    with pytest.raises(UsageError, match="context is 128, 4 of them the adapter's"):
+        model.continue_ids([5] * 124)
 
 
 def test_another_adapter_beside_it_is_refused() -> None:

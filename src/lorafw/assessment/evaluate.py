@@ -114,7 +114,8 @@ def _report(
 ) -> Report:
     tuned = model.adapted is not None
     named = {(TUNED if tuned and who == MODEL else who): did for who, did in found.items()}
-    resamples = Resamples(len(rows), count=request.resamples, seed=request.seed)
+    count = request.resamples if len(rows) > 1 else 0  # one row tells nothing of others
+    resamples = Resamples(len(rows), count=count, seed=request.seed)
     measured = {
         name: {
             who: _measured(metric, rows, did[metric.reads], read.name) for who, did in found.items()
@@ -127,7 +128,7 @@ def _report(
         data=read.name,
         rows=len(rows),
         left_out=len(read.examples) - len(rows),
-        settings=Settings(request.max_new_tokens, request.resamples, request.seed),
+        settings=Settings(request.max_new_tokens, count, request.seed),
         metrics={name: metric.model_dump(mode="json") for name, metric in metrics.items()},
         lines=[
             line

@@ -10,7 +10,7 @@ from lorafw.certification.certificate import Certificate, file_digests, write_ce
 from lorafw.certification.comparing import opened_and_compared
 from lorafw.certification.expected import expected_of
 from lorafw.certification.subject import Subject, section_of
-from lorafw.certification.verdict import judge
+from lorafw.certification.verdict import judge, unaccepted
 from lorafw.contracts.exporter import Exporter
 from lorafw.errors import ExportError, LorafwError
 
@@ -69,6 +69,8 @@ def certify(written: Written, witness: Witness | None, folder: Path, final: Path
         verdict = judge(
             found, witness.facts, rounds=written.rounds, accept_loss=accepted, where=str(final)
         )
+    elif written.rounds and not written.exporter.accept_loss:
+        raise unaccepted("rounding changes it, and no tool here tells by how much.", str(final))
     certificate = Certificate(
         verdict=verdict,
         base=written.base,

@@ -26,6 +26,8 @@ SMALL = 64 << 20
 
 _TASK, _TENSORS, _OUTCOME = "task.json", "answers.safetensors", "outcome.json"
 _WORKER = "lorafw.certification.worker"
+_OWN_TOKENIZER = "tokenizer_config.json"
+"""Stands in an export that holds the tokenizer of training as it is, not made for another tool."""
 _LAST_CHARACTERS = 2000
 _OF_RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables by which a process takes itself for one of several ranks."""
@@ -57,7 +59,8 @@ def compared_here(subject: Subject, witness: Witness) -> Comparison | None:
     if opened is None:
         return None
     tokenizer = None if opened.tokenizer is not None else subject.builder.tokenizer()
-    return compare(witness, opened, subject.encoder, tokenizer)
+    own = (subject.folder / _OWN_TOKENIZER).is_file()
+    return compare(witness, opened, subject.encoder, tokenizer, own_template=own)
 
 
 def work(folder: Path) -> None:

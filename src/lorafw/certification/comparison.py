@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lorafw.certification.precision import TIE
 from lorafw.certification.probes import rendered_ids
+from lorafw.certification.reading import other_reading
 from lorafw.certification.witness import as_rows
 from lorafw.errors import ExportError
 from lorafw.inference.provenance import tokenizer_hash
@@ -40,6 +41,7 @@ class Comparison(BaseModel):
         other_text: the first probe that the tokenizer renders to other ids than training did;
             empty if there is none.
         tied: whether embedding and head are one weight; None if the tool does not tell.
+        other_reading: how the export's tokenizer is another one; empty if it is not.
         base_tokenizer: hash of the base's tokenizer, for an export that holds none; else empty.
     """
 
@@ -57,6 +59,7 @@ class Comparison(BaseModel):
     words: int | None
     other_text: str
     tied: bool | None
+    other_reading: str = ""
     base_tokenizer: str = ""
 
     @property
@@ -71,7 +74,12 @@ class Comparison(BaseModel):
 
 
 def compare(
-    witness: Witness, opened: Reopened, encoder: Encoder, tokenizer: Tokenizer | None
+    witness: Witness,
+    opened: Reopened,
+    encoder: Encoder,
+    tokenizer: Tokenizer | None,
+    *,
+    own_template: bool = False,
 ) -> Comparison:
     """Ask an export what the trained model was asked; one row of logits is in memory at a time.
 
@@ -80,6 +88,7 @@ def compare(
         opened: the export.
         encoder: as training had it.
         tokenizer: what its prompts are read with, if it holds none itself.
+        own_template: its tokenizer's chat template is meant to be that of training.
 
     Raises:
         ExportError: its logits are not finite, or of another vocabulary.
@@ -99,6 +108,7 @@ def compare(
         words=None if words is None else len(words),
         other_text=_other_text(witness, encoder, opened.tokenizer or tokenizer),
         tied=opened.tied,
+        other_reading=_other_reading(witness, opened, own_template=own_template),
         base_tokenizer="" if opened.tokenizer or not tokenizer else tokenizer_hash(tokenizer),
     )
 
@@ -140,6 +150,13 @@ def asked(opened: Reopened, row: tuple[int, ...]) -> Tensor:
 
 def _effect(logits: Tensor, alone: Tensor) -> float:
     return float((logits[-1] - alone).abs().max())
+
+
+def _other_reading(witness: Witness, opened: Reopened, *, own_template: bool) -> str:
+    ours, theirs = witness.facts.reading, opened.tokenizer
+    if ours is None or theirs is None:
+        return ""
+    return other_reading(ours, theirs, own_template=own_template)
 
 
 def _other_text(witness: Witness, encoder: Encoder, tokenizer: Tokenizer | None) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from lorafw.adapters.files.safe_files import put_in_place, staged
-from lorafw.certification.certify import Written, certify
+from lorafw.adapters.files.safe_files import clear_drafts, put_in_place, staged
+from lorafw.certification.certify import Written, can_be_opened, certify
 from lorafw.errors import ExportError, LorafwError
+from lorafw.training.guards.room import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,16 +49,35 @@ def export_all(
     """Load a model, write its exports, let it go, and then certify and publish one by one.
 
     So memory holds the trained model or an export of it, never both. An export that fails leaves
-    nothing, and does not keep the others from being published.
+    nothing, and does not keep the others from being published. What holds no model itself, such as
+    a model card, speaks of the others: it comes after them, if none of them failed.
 
     Args:
         targets: what is asked for.
-        load: gives the model; called once.
+        load: gives the model; called again for exports that come after others.
         tell: is told what is being done.
 
     Raises:
         LorafwError: the model cannot be loaded, or there is too little room on the disk.
     """
+    models = [target for target in targets if can_be_opened(target.exporter)]
+    about = [target for target in targets if not can_be_opened(target.exporter)]
+    failed = False
+    for done in _exported(models, load, tell):
+        failed |= done.fault is not None
+        yield done
+    if failed:
+        fault = "is not written, for it would speak of an export that failed."
+        yield from (Exported(t, fault=ExportError(fault, where=str(t.final))) for t in about)
+    else:
+        yield from _exported(about, load, tell)
+
+
+def _exported(
+    targets: Sequence[Target], load: Callable[[], Live], tell: Callable[[str], None]
+) -> Iterator[Exported]:
+    if not targets:
+        return
     with ExitStack() as stack:
         tell("loading the model")
         written = _write_all(stack, targets, load(), tell)
@@ -81,6 +101,8 @@ class _Draft:
 def _write_all(
     stack: ExitStack, targets: Sequence[Target], live: Live, tell: Callable[[str], None]
 ) -> list[_Draft | Exported]:
+    for target in targets:
+        clear_drafts(target.final)
     _check_room(targets, live)
     drafts: list[_Draft | Exported] = []
     for target in targets:
@@ -107,6 +129,7 @@ def _published(draft: _Draft) -> Exported:
     try:
         certificate = certify(draft.written, draft.witness, draft.folder, target.final)
         put_in_place(draft.folder, target.final)
+        clear_drafts(target.final)
     except LorafwError as error:
         return Exported(target, fault=error)
     except (OSError, SafetensorError) as error:
@@ -130,5 +153,5 @@ def _check_room(targets: Sequence[Target], live: Live) -> None:
     for there, size in needed.items():
         free = shutil.disk_usage(there).free
         if size > free:
-            fault = f"the exports need about {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} are free."
+            fault = f"the exports need about {readable(size)}, and {readable(free)} are free."
             raise ExportError(fault, where=str(there), mend="Make room, or choose another --out.")

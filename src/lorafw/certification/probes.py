@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 TEXTS = ("The old man and the sea: what is this about?", "Two and two make")
 """Prompts that mean the same to every model; their answers do not matter."""
+_ODD = "İt's  12345\n\tnaïve ÇA 你好 🙂 <s> don't"
+"""What tokenizers differ in: case, accents, digits, runs of spaces, other scripts, marks in a text.
+
+It is read and not asked: no row of it goes through the model."""
 _DRAWN, _LONGEST = 2, 32
 _ABOUT_TEXT = (ChatExample, PromptExample, TextExample)
 
@@ -30,8 +34,8 @@ class Probes(BaseModel):
     Attributes:
         texts: prompts; none where the encoder reads rows of another kind.
         rendered: the ids of each text, whole.
-        rows: what the model is given: the rendered texts and rows drawn at random, each no longer
-            than its context and than a few dozen ids, so that their logits fit into memory.
+        rows: what the model is given: the first texts, rendered, and rows drawn at random, each no
+            longer than its context and than a few dozen ids, so that their logits fit into memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,10 +47,10 @@ class Probes(BaseModel):
 
 def probes_for(bundle: ModelBundle, encoder: Encoder) -> Probes:
     """The probes of a model, as it is trained."""
-    texts = TEXTS if _reads_text(encoder) else ()
+    texts = (*TEXTS, _ODD) if _reads_text(encoder) else ()
     rendered = tuple(rendered_ids(encoder, bundle.tokenizer, text) for text in texts)
     longest = min(_LONGEST, _context(bundle))
-    cut = tuple(ids[:longest] for ids in rendered if ids)
+    cut = tuple(ids[:longest] for ids in rendered[: len(TEXTS)] if ids)
     return Probes(texts=texts, rendered=rendered, rows=(*cut, *_drawn(bundle, longest)))
 
 

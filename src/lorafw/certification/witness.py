@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lorafw.certification.precision import Precision, precision_of
 from lorafw.certification.probes import Probes, probes_for
+from lorafw.certification.reading import Reading, reading_of
 from lorafw.contracts._sizes import numel
 from lorafw.errors import AdapterError
 
@@ -31,6 +32,7 @@ class Facts(BaseModel):
         tied: whether embedding and head are one weight; None where there is no such head.
         precision: how its frozen weights are held.
         labels: names of its classes; empty for a language model.
+        reading: what its tokenizer is; None in certificates of before that was noted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class Facts(BaseModel):
     tied: bool | None
     precision: Precision
     labels: tuple[str, ...] = ()
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def _facts(bundle: ModelBundle) -> Facts:
         tied=tied_head(bundle.module),
         precision=precision_of(bundle.module),
         labels=tuple(bundle.labels),
+        reading=reading_of(bundle.tokenizer),
     )
 
 

@@ -99,11 +99,11 @@ def evaluate(
         measure_tasks(loading, harness, request, record)
         return
     report = measure(loading.path, request, load=loading.load, ticking=ticking)
+    show(report)  # first: a full disk shall not cost what was measured
     if record is not None:
         _write_record(report, record)
     if predictions is not None:
         _write_predictions(report, predictions)
-    show(report)
 
 
 def _request(

@@ -48,7 +48,7 @@ def _cells(report: Report, line: Line) -> tuple[str, ...]:
 def _after(report: Report) -> Iterator[str]:
     settings = report.settings
     left_out = f", {report.left_out:,} left out: nothing to measure" if report.left_out else ""
-    yield f"{report.rows:,} rows of {report.data}{left_out}."
+    yield f"{report.rows:,} row{'s' * (report.rows != 1)} of {report.data}{left_out}."
     if settings.resamples:
         yield (
             f"In brackets: 95% intervals, from {settings.resamples:,} resamples of the rows"

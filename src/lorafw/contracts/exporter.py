@@ -14,6 +14,7 @@ from lorafw.contracts._sizes import numel
 from lorafw.contracts.component import Component
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBuilder
+from lorafw.errors import ExportError
 from lorafw.types import Capability, Tokenizer
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ class Exporter(Component, ABC):
         trained model computes, up to what the model's own dtype explains.
         """
         return False
+
+    def foresee(self, request: ExportRequest) -> None:
+        """See before training that the export after it will be taken.
+
+        Raises:
+            ExportError: the export would be refused; unless an exporter knows more, for rounding
+                what it may not.
+        """
+        if self.rounds(request) and not self.accept_loss:
+            fault = "its dtype holds coarser numbers than the model has."
+            mend = "Accept that with accept_loss: true, or choose a wider dtype."
+            raise ExportError(fault, where="exporters", mend=mend)
 
     @abstractmethod
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:

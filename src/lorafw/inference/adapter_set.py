@@ -11,7 +11,7 @@ from lorafw.errors import UsageError
 from lorafw.inference.adapter_effects import Effect, effects_of
 from lorafw.inference.generation.decoding import BATCH_TOKENS
 from lorafw.inference.generation.sampling import Sampling, Wishes
-from lorafw.inference.prompts import Prompt, uncut
+from lorafw.inference.prompts import Prompt, several, uncut
 from lorafw.inference.request_hooks import RequestHooks
 from lorafw.inference.speaking import SpeakingModel, Voice
 from lorafw.inference.stopping import forget_decoding_habits, own_stop_ids, stop_ids
@@ -106,7 +106,7 @@ class AdapterSet(SpeakingModel):
             AdapterError: the base has experts, whose requests cannot be told apart.
         """
         names, sampling = self._each(adapters, len(prompts)), Sampling(**wishes)
-        asked = zip(prompts, names, strict=True)
+        asked = zip(several(prompts), names, strict=True)
         answers = [self.begin(prompt, sampling, name) for prompt, name in asked]
         for _ in self.grow(answers, batch_tokens=batch_tokens):
             pass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 
 from lorafw.errors import UsageError
+from lorafw.inference.prompts import valid_text
 from lorafw.types import Encoded, LabeledExample, Layout
 
 if TYPE_CHECKING:
@@ -46,4 +47,6 @@ def _row(bundle: ModelBundle, encoder: Encoder, text: str | tuple[str, str]) -> 
     first, second = (text, None) if isinstance(text, str) else text
     if not (first or second):
         raise UsageError("there is an empty text.", mend="Leave it out.")
+    for part in (first, second or ""):
+        valid_text(part)
     return encoder.prompt(LabeledExample(first, second, 0), bundle.tokenizer)

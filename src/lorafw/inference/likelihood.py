@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lorafw.errors import UsageError
 from lorafw.inference.generation.room import context_length
+from lorafw.inference.prompts import valid_text
 from lorafw.types import IGNORE_INDEX, Batch, Encoded, Layout
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def counted(bundle: ModelBundle, encoder: Encoder, text: str | Example) -> Encod
         UsageError: nothing counts, or the text is longer than the model's context.
     """
     if isinstance(text, str):
-        ids = bundle.tokenizer.encode(text)
+        ids = bundle.tokenizer.encode(valid_text(text))
         row = Encoded(ids, ids)
     else:
         row = encoder.encode(text, bundle.tokenizer) or Encoded([], [])

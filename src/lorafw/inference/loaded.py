@@ -16,7 +16,7 @@ from lorafw.inference.conversation import Conversation
 from lorafw.inference.generation.decoding import BATCH_TOKENS
 from lorafw.inference.generation.sampling import Sampling, Wishes
 from lorafw.inference.likelihood import Perplexity, RowLoss, counted, perplexity_of, row_losses
-from lorafw.inference.prompts import Prompt, encode_prompt, uncut
+from lorafw.inference.prompts import Prompt, encode_prompt, several, uncut
 from lorafw.inference.speaking import SpeakingModel, Voice
 from lorafw.inference.stopping import forget_decoding_habits, stop_ids
 from lorafw.types import Encoded, Example, Task
@@ -112,7 +112,7 @@ class LoadedModel(SpeakingModel):
             UsageError: as for `generate`, before anything is answered.
         """
         sampling, name = Sampling(**wishes), self._named(adapter)
-        answers = [self.begin(prompt, sampling, name) for prompt in prompts]
+        answers = [self.begin(prompt, sampling, name) for prompt in several(prompts)]
         for _ in self.grow(answers, batch_tokens=batch_tokens):
             pass
         return [answer.text for answer in answers]
@@ -231,7 +231,7 @@ class LoadedModel(SpeakingModel):
         self._refuse_unless(Task.CAUSAL_LM, "puts texts into classes: ask with classify().")
         if adapter not in (TUNED, None):
             raise UsageError(f"there is no adapter {adapter!r}.", mend=f"It is called {TUNED}.")
-        return Voice(self.encoder, self.stop_ids)
+        return Voice(self.encoder, self.stop_ids, self._virtual if adapter else 0)
 
     def asked(self, adapters: Sequence[str | None]) -> AbstractContextManager[None]:
         """While open, the model answers with its adapter, or all rows without it."""
@@ -255,6 +255,13 @@ class LoadedModel(SpeakingModel):
     def _refuse_unless(self, task: Task, what_it_does: str) -> None:
         if self.bundle.task is not task:
             raise UsageError(f"this model {what_it_does}")
+
+    @property
+    def _virtual(self) -> int:
+        """How many tokens of the adapter's own stand before every prompt."""
+        if self.adapted is None:
+            return 0
+        return int(self.adapted.spec.options.get("num_virtual_tokens") or 0)
 
     @property
     def has_base(self) -> bool:

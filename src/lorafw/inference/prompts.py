@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -37,6 +38,19 @@ def encode_prompt(encoder: Encoder, tokenizer: Tokenizer, prompt: Prompt) -> Enc
     return encoder.prompt(_taken(encoder, _as_example(prompt)), tokenizer)
 
 
+def several(prompts: Sequence[Prompt]) -> Sequence[Prompt]:
+    """The prompts as they are.
+
+    Raises:
+        UsageError: it is one text, which would be asked letter by letter.
+    """
+    if isinstance(prompts, str):
+        raise UsageError(
+            "prompts must be a list of prompts, not one text.", mend="Put it in a list."
+        )
+    return prompts
+
+
 def takes_conversations(encoder: Encoder) -> bool:
     """Whether there may be more than one turn, such as the system's words."""
     return ChatExample in encoder.accepts
@@ -61,8 +75,35 @@ def _as_example(prompt: Prompt) -> Example:
     if isinstance(prompt, Example):
         return prompt
     if isinstance(prompt, str):
-        return PromptExample(prompt, "")
-    return ChatExample(tuple(prompt))
+        return PromptExample(valid_text(prompt), "")
+    turns = _turns(prompt)
+    for turn in turns:
+        valid_text(turn.content)
+    return ChatExample(turns)
+
+
+def _turns(prompt: object) -> tuple[Message, ...]:
+    """What a caller gave for a conversation, which need not be one."""
+    given = list(prompt) if isinstance(prompt, Iterable) else [prompt]
+    turns = tuple(turn for turn in given if isinstance(turn, Message))
+    if len(turns) < len(given):
+        mend = 'Ask with a text, or with turns such as lorafw.Message("user", "…").'
+        raise UsageError("the prompt is neither a text nor a list of messages.", mend=mend)
+    return turns
+
+
+def valid_text(text: str) -> str:
+    """The text as it is.
+
+    Raises:
+        UsageError: it holds half a surrogate pair, which tokenizers do not take.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        fault = f"the text is not valid Unicode at character {error.start}."
+        raise UsageError(fault) from None
+    return text
 
 
 def _taken(encoder: Encoder, example: Example) -> Example:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lorafw.inference.generation.answer import Answer
 from lorafw.inference.generation.decoding import BATCH_TOKENS, Decoding
-from lorafw.inference.generation.room import room_behind
+from lorafw.inference.generation.room import refuse_unknown, room_behind
 from lorafw.inference.prompts import Prompt, encode_prompt
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ class Voice:
     Attributes:
         encoder: renders a prompt as the rows of training were rendered.
         stops: ids that end an answer.
+        virtual: how many tokens of the adapter's own stand before every prompt.
     """
 
     encoder: Encoder
     stops: tuple[int, ...]
+    virtual: int = 0
 
 
 class SpeakingModel(ABC):
@@ -70,11 +72,14 @@ class SpeakingModel(ABC):
         """The same, from token ids.
 
         Raises:
-            UsageError: there are none, or they fill the model's context.
+            UsageError: there are none, they fill the model's context, or the model has no token of
+                one of them, or of one that is biased.
         """
-        stops, room = self.voice(adapter).stops, room_behind(self.bundle, len(ids))
-        tokenizer = self.bundle.tokenizer
-        return Answer(ids, stops, sampling, tokenizer, room=room, adapter=adapter)
+        refuse_unknown(self.bundle, ids)
+        refuse_unknown(self.bundle, sampling.bias.keys())
+        voice, tokenizer = self.voice(adapter), self.bundle.tokenizer
+        room = room_behind(self.bundle, len(ids), voice.virtual)
+        return Answer(ids, voice.stops, sampling, tokenizer, room=room, adapter=adapter)
 
     def grow(
         self, answers: Sequence[Answer], *, batch_tokens: int = BATCH_TOKENS

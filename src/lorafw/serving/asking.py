@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lorafw.data.rendering.tokens import opening_ids, text_ids
 from lorafw.errors import LorafwError
-from lorafw.inference.generation.room import context_length
+from lorafw.inference.generation.room import context_length, vocabulary_size
 from lorafw.inference.generation.sampling import Sampling
 from lorafw.inference.prompts import encode_prompt
 from lorafw.serving.job import Job
@@ -16,7 +16,6 @@ from lorafw.serving.refusals import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lorafw.contracts.model import ModelBundle
     from lorafw.inference.generation.answer import Answer
     from lorafw.serving.catalogue import Catalogue
     from lorafw.serving.chat_request import ChatRequest
@@ -45,7 +44,7 @@ class Asking:
         self._catalogue, self._bundle = catalogue, catalogue.model.bundle
         self._context = context_length(self._bundle)
         self._longest = min(longest, self._context)
-        self._tokens = _vocabulary_size(self._bundle)
+        self._tokens = vocabulary_size(self._bundle)
 
     def chat(self, request: ChatRequest) -> Job:
         """The answers to a conversation, as the model's own training template renders it.
@@ -123,13 +122,6 @@ class Asking:
             if not token.isdecimal() or len(token) > 9 or int(token) >= self._tokens:
                 raise Refusal(400, f"The model has no token {token!r}.", param="logit_bias")
         return {int(token): bias for token, bias in given.items()}
-
-
-def _vocabulary_size(bundle: ModelBundle) -> int:
-    """How many tokens can be read and written."""
-    model: Any = bundle.module
-    rows = len(model.get_input_embeddings().weight)
-    return min(rows, int(model.config.get_text_config(decoder=True).vocab_size))
 
 
 def _accepted(make: Callable[[], T], param: str) -> T:

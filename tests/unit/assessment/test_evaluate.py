@@ -11,6 +11,7 @@ from tests.unit.assessment.conftest import Train, sentences, write_rows
 
 import lorafw
 from lorafw.assessment.evaluate import Request, evaluate
+from lorafw.assessment.page import render
 from lorafw.assessment.report import Report
 from lorafw.assessment.row_source import RowSource
 from lorafw.errors import ConfigError, DataError, LorafwError, UsageError
@@ -126,6 +127,15 @@ def test_rows_that_teach_nothing_are_told(model: LoadedModel, tmp_path: Path) ->
     found = asked(model, path, RowSource(str(path)))
     assert (found.rows, found.left_out) == (1, 1)
     assert found.predictions[0]["row"] == 2
+
+
+def test_one_row_has_no_interval(model: LoadedModel, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [{"prompt": "the cat", "response": "sat"}])
+    found = asked(model, path, RowSource(str(path)))
+    assert found.settings.resamples == 0
+    assert {line.verdict for line in found.lines} == {""}
+    assert all(line.compared.model.low is None for line in found.lines)
+    assert "In brackets" not in render(found)
 
 
 def test_gsm8k_rows_are_scored_by_their_number(model: LoadedModel, tmp_path: Path) -> None:

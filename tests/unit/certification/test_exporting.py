@@ -14,6 +14,7 @@ import pytest
 from tests.unit.certification.conftest import Toy
 
 from lorafw.builtin import _shards
+from lorafw.builtin.merged_exporter import MergedExporter
 from lorafw.certification import exporting
 from lorafw.certification.exporting import Exported, export_all
 from lorafw.certification.live import Live
@@ -122,3 +123,39 @@ def test_a_whole_model_can_be_written_in_another_dtype(toy: Toy, tmp_path: Path)
     assert accepted.certificate.verdict == "lossy"
     assert "has no effect" in str(written("adapter").fault)
     assert names(tmp_path) == ["accepted-True"]
+
+
+HUB = "hub:repo_id=a/b,dry_run=true"
+
+
+def test_what_speaks_of_exports_comes_after_them(toy: Toy, tmp_path: Path) -> None:
+    done = export(toy, tmp_path / "out", HUB, "adapter")
+    assert [each.fault for each in done.values()] == [None, None]
+    assert list(done) == ["adapter", "hub"]
+    assert (tmp_path / "out" / "hub" / "hub.json").is_file()
+
+
+def test_an_older_export_is_not_pushed_in_place_of_one_that_failed(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.copied("merged", tmp_path)
+    spoilt(monkeypatch)
+    done = export(toy, tmp_path, "merged", f"{HUB},what=merged", force=True)
+    assert "of an export that failed" in str(done["hub"].fault)
+    assert names(tmp_path) == ["merged"]
+
+
+def test_what_a_killed_export_left_goes_with_the_next(toy: Toy, tmp_path: Path) -> None:
+    for left in (".adapter.new-0123abcd", ".adapter.old-0123abcd", ".adapter-2.new-0123abcd"):
+        (tmp_path / left).mkdir()
+    export(toy, tmp_path / "adapter", "adapter")
+    assert names(tmp_path) == [".adapter-2.new-0123abcd", "adapter"]
+
+
+def test_rounding_that_no_tool_measures_has_to_be_accepted(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MergedExporter, "reopen", lambda *_: None)
+    done = export(toy, tmp_path / "out", "merged:dtype=bf16")
+    assert "no tool here tells by how much" in str(done["merged"].fault)
+    assert not (tmp_path / "out").exists() or not names(tmp_path / "out")

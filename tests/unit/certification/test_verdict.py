@@ -82,3 +82,17 @@ def test_what_no_rounding_explains_is_refused(found: dict[str, Any], told: str) 
 
 def test_what_a_tool_does_not_tell_is_no_fault() -> None:
     assert judged(words=None, tied=None, effect=None, kept_effect=None) == "exact"
+
+
+def test_no_rounding_explains_another_model() -> None:
+    with pytest.raises(ExportError, match="it computes something else"):
+        judged(rounds=True, accept_loss=True, typical=0.6)
+    with pytest.raises(ExportError, match="but its chat template is not"):
+        judged(other_reading="its chat template is not the one of training.")
+
+
+def test_a_weak_adapter_is_not_lost_within_the_tolerance() -> None:
+    assert judged(effect=4e-4, largest=1e-4) == "exact"
+    assert judged(effect=1e-6, largest=1e-5) == "exact"  # sums in another order
+    with pytest.raises(ExportError, match="half of what the adapter changes"):
+        judged(effect=4e-4, largest=3e-4)

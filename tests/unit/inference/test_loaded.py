@@ -125,6 +125,24 @@ def test_an_empty_prompt_is_an_error(model: LoadedModel) -> None:
         model.continue_ids([])
 
 
+@pytest.mark.parametrize("token", [-1, 10**6])
+def test_tokens_that_the_model_does_not_have_are_errors(model: LoadedModel, token: int) -> None:
+    with pytest.raises(UsageError, match=f"no token {token}"):
+        model.continue_ids([1, token])
+    with pytest.raises(UsageError, match=f"no token {token}"):
+        model.continue_ids([1], bias={token: 1.0})
+
+
+def test_half_a_character_cannot_be_measured(model: LoadedModel) -> None:
+    with pytest.raises(UsageError, match="not valid Unicode at character 1"):
+        model.perplexity("a\ud800")
+
+
+def test_one_text_is_not_several_prompts(model: LoadedModel) -> None:
+    with pytest.raises(UsageError, match="must be a list"):
+        model.generate_many("the cat")
+
+
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"max_new_tokens": 0}])
 def test_values_out_of_range_are_errors(model: LoadedModel, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="needed"):

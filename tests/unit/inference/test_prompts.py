@@ -76,3 +76,17 @@ def test_system_words_stand_before_all_but_others() -> None:
     assert with_system(TextExample("the cat"), "King.") == (king, CAT)
     assert with_system(ChatExample((CAT,), "[]"), "King.") == ChatExample((king, CAT), "[]")
     assert with_system(ChatExample((own, CAT)), "King.") == ChatExample((own, CAT))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ([{"role": "user", "content": "the cat"}], "neither a text nor a list of messages"),
+        (None, "neither a text nor a list of messages"),
+        ("a\ud800", "not valid Unicode at character 1"),
+        ([Message("user", "\ud800")], "not valid Unicode"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(tokenizer: Tokenizer, wrong: Any, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        encode_prompt(Chat(), tokenizer, wrong)

@@ -56,6 +56,16 @@ def write_merged(
         file.abandon()
 
 
+def check_writable(request: ExportRequest) -> None:
+    """Raise ExportError for a model, or a tokenizer, that llama.cpp has no place for."""
+    bundle = request.model.bundle
+    family_of(bundle)
+    _refuse_other_parts(request)
+    words: Any = bundle.tokenizer
+    vocabulary_of(bundle.tokenizer, 1 + max(words.get_vocab().values()))
+    marks_of(bundle.tokenizer, None)
+
+
 def _refuse_other_parts(request: ExportRequest) -> None:
     spec = request.model.spec
     if spec.parameters:

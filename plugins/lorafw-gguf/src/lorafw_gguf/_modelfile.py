@@ -52,6 +52,11 @@ def write_ollama(request: ExportRequest, folder: Path, options: Ollama, file: st
     write_bytes(folder / "Modelfile", text.encode())
 
 
+def check_template(request: ExportRequest, options: Ollama) -> None:
+    """Raise ExportError if the template of training cannot be written in Go."""
+    _in_go(Asking(encoder_of(request), request.model.bundle.tokenizer), options)
+
+
 def _in_go(asking: Asking, options: Ollama) -> tuple[Turns, str]:
     try:
         turns = asking.turns()

@@ -26,6 +26,17 @@ class GgufLora(Exporter):
 
     dtype: Literal["f32", "f16"] = Field("f32", description="How the factors are written.")
 
+    def foresee(self, request: ExportRequest) -> None:
+        """Tell before training that llama.cpp runs no such model.
+
+        Raises:
+            ExportError: it does not, or numbers would be rounded that may not.
+        """
+        from lorafw_gguf.families import family_of
+
+        family_of(request.model.bundle)
+        super().foresee(request)
+
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
         """Write the file, and read it back with the `gguf` package's reader.
 

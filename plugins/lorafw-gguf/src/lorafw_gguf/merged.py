@@ -46,6 +46,17 @@ class Gguf(Exporter):
             mend = "Accept that with accept_loss: true, or leave dtype out."
             raise ConfigError(fault, where="exporters.dtype", mend=mend)
 
+    def foresee(self, request: ExportRequest) -> None:
+        """Tell before training that llama.cpp runs no such model, or reads no such tokenizer.
+
+        Raises:
+            ExportError: it does not, or numbers would be rounded that may not.
+        """
+        from lorafw_gguf._merged_file import check_writable
+
+        check_writable(request)
+        super().foresee(request)
+
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
         """Write the file, and read it back with the `gguf` package's reader.
 

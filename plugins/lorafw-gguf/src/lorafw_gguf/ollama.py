@@ -33,6 +33,17 @@ class Ollama(Gguf):
         0.0, ge=0.0, description="How freely Ollama chooses tokens; 0 always takes the likeliest."
     )
 
+    def foresee(self, request: ExportRequest) -> None:
+        """Tell before training that the template cannot be written in Go.
+
+        Raises:
+            ExportError: it cannot, or exporter `gguf` would refuse the model.
+        """
+        from lorafw_gguf._modelfile import check_template
+
+        super().foresee(request)
+        check_template(request, self)
+
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
         """Write both files, read the model back, and compare the template with training.
 

@@ -37,7 +37,7 @@ def write_original_folder(
     Raises:
         ExportError: as the exporter's `export` does.
     """
-    builder = _original(request)
+    builder = check_original(request)
     writer, wished = ShardWriter(folder, max_bytes), _DTYPES.get(dtype)
     for name, tensor in _recomputed(builder):
         writer.add(name, tensor)
@@ -54,7 +54,12 @@ def write_original_folder(
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _original(request: ExportRequest) -> Glm:
+def check_original(request: ExportRequest) -> Glm:
+    """The builder of an original checkpoint to which no tokens were added.
+
+    Raises:
+        ExportError: the base is another.
+    """
     builder = request.builder
     if not isinstance(builder, Glm) or not builder.is_original():
         fault = "the base was not published under the names of the original ChatGLM."

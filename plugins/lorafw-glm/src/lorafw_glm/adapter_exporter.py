@@ -47,6 +47,11 @@ class ChatGLMAdapterExporter(Exporter):
             recipe=request.recipe,
         )
 
+    def foresee(self, request: ExportRequest) -> None:
+        """Raise ExportError before training if the base is no Glm."""
+        _glm_fields(request)
+        super().foresee(request)
+
     def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened:
         """Open it with lorafw, on the base's conversion to Glm: the original runs its own code."""
         from lorafw.inference import reopening

@@ -21,6 +21,18 @@ class ChatGLMExporter(MergedExporter):
     tokenizer and code are beside them.
     """
 
+    def foresee(self, request: ExportRequest) -> None:
+        """Tell before training that the base is no original checkpoint.
+
+        Raises:
+            ExportError: it is none, or has tokens added to it; or numbers would be rounded that
+                may not.
+        """
+        from lorafw_glm._original_folder import check_original
+
+        check_original(request)
+        super().foresee(request)
+
     def export(self, request: ExportRequest, folder: Path) -> Sequence[Path]:
         """Write weights, config, tokenizer and code; every tensor is read back and compared.
 

@@ -122,6 +122,18 @@ def clear_unfinished(parent: Path, prefix: str) -> None:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
+def clear_drafts(final: Path) -> None:
+    """Remove what a process left that died while it made this one folder.
+
+    What the folder was before is kept as long as nothing has taken its place.
+    """
+    kinds = "new|old" if final.exists() else "new"
+    unfinished = re.compile(rf"\.{re.escape(final.name)}\.({kinds})-[0-9a-f]{{8}}")
+    for left in final.parent.iterdir() if final.parent.is_dir() else ():
+        if left.is_dir() and unfinished.fullmatch(left.name):
+            shutil.rmtree(left)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, wait until it is on disk, and rename it."""
     temporary = _sibling(path, "new")

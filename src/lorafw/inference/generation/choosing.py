@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from lorafw.inference.generation.sampling import Sampling
 
+_LEAST_TEMPERATURE = 1e-30
+"""Below it scores leave the range of fp32; long before, the likeliest token is always drawn."""
+
 
 class Chooser:
     """Chooses the tokens of one answer; what it draws does not depend on other answers.
@@ -72,7 +75,8 @@ def _warpers(sampling: Sampling) -> list[LogitsProcessor]:
     """What narrows the choice; tokens left out stay at minus infinity, whatever the noise."""
     if sampling.temperature == 0:
         return []
-    found: list[LogitsProcessor] = [TemperatureLogitsWarper(sampling.temperature)]
+    temperature = max(sampling.temperature, _LEAST_TEMPERATURE)
+    found: list[LogitsProcessor] = [TemperatureLogitsWarper(temperature)]
     if sampling.top_k:
         found.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 _HALF = "\N{REPLACEMENT CHARACTER}"
 """What the bytes of a character are decoded to until the last of them is there."""
+
+_MAY_CLOSE_UP = re.compile(r" (?:n ?'? ?|'[vr]?)?$")
+"""Ends of a text whose space tokenizers that tidy up may drop, such as the one of "do n 't"."""
 
 
 class GrowingText:
@@ -25,6 +29,7 @@ class GrowingText:
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
         self._tokenizer, self._stop = tokenizer, tuple(stop)
+        self._tidies = bool(getattr(tokenizer, "clean_up_tokenization_spaces", False))
         self._shown = 0
         self.text = ""
         self.stopped = False
@@ -47,7 +52,9 @@ class GrowingText:
         """How much of the text no later token can change: no half character, no half stop text."""
         text = self.text.rstrip(_HALF)
         held = max((_overlap(text, stop) for stop in self._stop), default=0)
-        return len(text) - held
+        certain = len(text) - held
+        loose = _MAY_CLOSE_UP.search(text) if self._tidies else None
+        return min(certain, loose.start()) if loose else certain
 
 
 def _overlap(text: str, stop: str) -> int:

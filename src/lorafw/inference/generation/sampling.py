@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypedDict
 
 from lorafw.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Sampling:
         frequency_penalty: the same for each time that it has them.
         bias: added to the scores of tokens, by id.
         seed: of the draws; the same seed gives the same answer, alone or among others.
-        stop: texts that end the answer; they are not part of it.
+        stop: texts that end the answer, or one; they are not part of it.
         logprobs: at how many of the likeliest tokens' log-probabilities to look; None not at all.
 
     Raises:
@@ -42,21 +43,25 @@ class Sampling:
     frequency_penalty: float = 0.0
     bias: Mapping[int, float] = field(default_factory=dict)
     seed: int = 0
-    stop: tuple[str, ...] = ()
+    stop: Sequence[str] = ()
     logprobs: int | None = None
 
     def __post_init__(self) -> None:
+        # A text is a sequence of its letters; none of them is meant to end an answer.
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        object.__setattr__(self, "stop", stop)
         if faults := list(self._faults()):
             raise UsageError(f"needed: {', '.join(faults)}.")
 
     def _faults(self) -> Iterator[str]:
         needed = {
             "max_new_tokens >= 1": self.max_new_tokens >= 1,
-            "temperature >= 0": self.temperature >= 0,
+            "0 <= temperature < inf": 0 <= self.temperature < math.inf,
             "0 < top_p <= 1": 0 < self.top_p <= 1,
             "top_k >= 0": self.top_k >= 0,
-            "repetition_penalty > 0": self.repetition_penalty > 0,
-            "seed >= 0": self.seed >= 0,
+            "0 < repetition_penalty < inf": 0 < self.repetition_penalty < math.inf,
+            "finite penalties": math.isfinite(self.presence_penalty + self.frequency_penalty),
+            "0 <= seed < 2^63": 0 <= self.seed < 2**63,
             "no empty stop": all(self.stop),
             "logprobs >= 0": self.logprobs is None or self.logprobs >= 0,
         }
@@ -86,5 +91,5 @@ class Wishes(TypedDict, total=False):
     frequency_penalty: float
     bias: Mapping[int, float]
     seed: int
-    stop: tuple[str, ...]
+    stop: Sequence[str]
     logprobs: int | None

@@ -34,7 +34,7 @@ def require_room(job: TrainJob, folder: Path, exports: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise TrainingError(
-            f"checkpoints and exports need about {_readable(needed)}, and {_readable(free)} are "
+            f"checkpoints and exports need about {readable(needed)}, and {readable(free)} are "
             "free.",
             where=str(folder),
             mend="Make room, choose another disk with --output, or lower plan.keep_checkpoints.",
@@ -57,7 +57,8 @@ def _size(folder: Path | None) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _readable(size: float) -> str:
+def readable(size: float) -> str:
+    """Bytes in words, such as `1.2 GB`."""
     units = ("B", "kB", "MB", "GB", "TB")
     power = min(len(units) - 1, int(math.log(max(size, 1), 1000)))
     return f"{size / 1000**power:.3g} {units[power]}"

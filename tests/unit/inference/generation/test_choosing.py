@@ -61,6 +61,9 @@ def test_the_models_scores_are_left_as_they_are() -> None:
     "wrong",
     [
         {"temperature": -1},
+        {"temperature": float("inf")},
+        {"frequency_penalty": float("nan")},
+        {"seed": 2**63},
         {"top_p": 0},
         {"max_new_tokens": 0},
         {"top_k": -1},
@@ -73,3 +76,14 @@ def test_the_models_scores_are_left_as_they_are() -> None:
 def test_impossible_wishes_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="needed"):
         Sampling(**wrong)
+
+
+@pytest.mark.parametrize("temperature", [1e-8, 1e-40, 1e-300])
+def test_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
+    scores = torch.tensor([-30.0, 0.0, 25.0, -torch.inf])
+    choose = Chooser(Sampling(temperature=temperature, top_p=0.9, top_k=3))
+    assert [choose([0], [], scores) for _ in range(20)] == [2] * 20
+
+
+def test_one_text_ends_an_answer_as_a_whole() -> None:
+    assert Sampling(stop="ab").stop == Sampling(stop=["ab"]).stop == ("ab",)

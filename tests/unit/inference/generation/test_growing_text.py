@@ -74,3 +74,16 @@ def test_real_tokenizers_give_whole_texts(shared: Path, text: str) -> None:
         ids = tokenizer.encode(text)
         whole = tokenizer.decode(ids, skip_special_tokens=True)
         assert "".join(pieces(tokenizer, ids, ())) == whole, folder
+
+
+def test_a_tokenizer_that_tidies_up_spaces_loses_no_text() -> None:
+    words = ["[UNK]", "do", "n", "'", "t", "s", "ve", ".", "foo", "我"]
+    model = models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]")
+    backend = Tokenizer(model)
+    backend.decoder = decoders.WordPiece()
+    tidy = PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=True)
+    said = ["do", "n", "'", "t", "foo", "'", "s", "foo", "'", "ve", "n", "foo", ".", "我"]
+    ids = [words.index(word) for word in said]
+    whole = "don't foo's foo've n foo. 我"
+    assert tidy.decode(ids) == whole
+    assert "".join(pieces(tidy, ids, ())) == whole
