@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.docs.pages import DOCS, blocks
-from tests.unit.assessment.conftest import sentences, write_rows
+from tests.unit.evaluation.conftest import sentences, write_rows
 
 import lorafw
 from lorafw.cli.main import main

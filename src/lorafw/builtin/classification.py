@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lorafw.contracts.model import ModelBundle
 from lorafw.contracts.objective import Objective
-from lorafw.evaluation.classification import FIGURES, ClassCounts, figures
+from lorafw.figures.classification import FIGURES, ClassCounts, figures
 from lorafw.types import IGNORE_INDEX, Batch, Task
 
 if TYPE_CHECKING:

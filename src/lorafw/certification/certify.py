@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lorafw.certification.certificate import Certificate, file_digests, write_certificate
-from lorafw.certification.comparing import opened_and_compared
 from lorafw.certification.expected import expected_of
+from lorafw.certification.opening import opened_and_compared
 from lorafw.certification.subject import Subject, section_of
 from lorafw.certification.verdict import judge, unaccepted
 from lorafw.contracts.exporter import Exporter

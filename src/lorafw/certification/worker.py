@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from lorafw.certification.comparing import work
+from lorafw.certification.opening import work
 
 if __name__ == "__main__":
     work(Path(sys.argv[1]))

@@ -16,8 +16,8 @@ from lorafw.errors import UsageError
 from lorafw.types import Split
 
 if TYPE_CHECKING:
-    from lorafw.assessment.evaluate import Request
-    from lorafw.assessment.report import Report
+    from lorafw.evaluation.evaluate import Request
+    from lorafw.evaluation.report import Report
 
 _FILE = click.Path(path_type=Path)
 
@@ -89,9 +89,9 @@ def evaluate(
     over the rows. With -o, a name with a dot sets an option of the dataset or of a metric, such
     as dataset.fields={prompt: q, response: a} or bleu.tokenize=zh.
     """
-    from lorafw.assessment.evaluate import evaluate as measure
     from lorafw.cli.evaluate_harness import measure_tasks
     from lorafw.cli.evaluation_table import show
+    from lorafw.evaluation.evaluate import evaluate as measure
 
     request, loading = _request(loading, **wishes)
     _check_places(record, predictions)
@@ -118,9 +118,9 @@ def _request(
     **given: int,
 ) -> tuple[Request, LoadingFlags]:
     """What is to be measured, and how to load it: `-o` serves both."""
-    from lorafw.assessment.choosing import split_options
-    from lorafw.assessment.evaluate import Request
-    from lorafw.assessment.row_source import RowSource
+    from lorafw.evaluation.choosing import split_options
+    from lorafw.evaluation.evaluate import Request
+    from lorafw.evaluation.row_source import RowSource
 
     if data is None and dataset is not None:
         raise UsageError("goes with --data.", where="--dataset")
@@ -147,7 +147,7 @@ def _check_places(*files: Path | None) -> None:
 
 def _write_record(report: Report, file: Path) -> None:
     from lorafw.adapters.files.safe_files import replace_text
-    from lorafw.assessment.page import render
+    from lorafw.evaluation.page import render
 
     page = file.with_suffix(".html")
     replace_text(file, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")

@@ -12,9 +12,9 @@ from lorafw.cli.tables import columns
 from lorafw.errors import UsageError
 
 if TYPE_CHECKING:
-    from lorafw.assessment.evaluate import Request
-    from lorafw.assessment.harness import HarnessReport
     from lorafw.cli.loading_flags import LoadingFlags
+    from lorafw.evaluation.evaluate import Request
+    from lorafw.evaluation.harness import HarnessReport
 
 
 def measure_tasks(loading: LoadingFlags, tasks: str, request: Request, record: Path | None) -> None:
@@ -25,7 +25,7 @@ def measure_tasks(loading: LoadingFlags, tasks: str, request: Request, record: P
         UsageError: a flag is for rows of lorafw's own.
     """
     from lorafw.adapters.files.safe_files import replace_text
-    from lorafw.assessment.harness import need_harness, run_harness
+    from lorafw.evaluation.harness import need_harness, run_harness
 
     need_harness()
     if request.metrics or request.source.data or request.source.config:

@@ -11,8 +11,8 @@ import click
 from lorafw.cli.tables import columns
 
 if TYPE_CHECKING:
-    from lorafw.assessment.report import Line, Report
-    from lorafw.evaluation.resampling import Estimate
+    from lorafw.evaluation.report import Line, Report
+    from lorafw.figures.resampling import Estimate
 
 COLOURS = {"better": "green", "worse": "red", "": ""}
 

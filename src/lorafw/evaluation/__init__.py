@@ -1,1 +1,1 @@
-"""Figures that say how good a model is, from counts that add up over batches and ranks."""
+"""What trained models are worth: their figures on rows, against the base's, with intervals."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from lorafw.builtin.trackers._packages import need
 from lorafw.contracts.metric import Metric, Outcome, Written
-from lorafw.evaluation.words import is_chinese, is_japanese
+from lorafw.figures.words import is_chinese, is_japanese
 
 _LONGEST = 4
 _LENGTHS = ("answer_words", "reference_words")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from lorafw.contracts.metric import Classified, Metric, Outcome
-from lorafw.evaluation.classification import FIGURES, ClassCounts, figures
+from lorafw.figures.classification import FIGURES, ClassCounts, figures
 
 _COUNTS = ("hits", "predicted", "actual")
 _LEAST = 1e-38

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lorafw.builtin.metrics.written import MeanOfAnswers
 from lorafw.contracts.metric import Written
-from lorafw.evaluation.words import normalised
+from lorafw.figures.words import normalised
 
 
 class ExactMatch(MeanOfAnswers):

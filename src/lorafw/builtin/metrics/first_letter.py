@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from lorafw.builtin.metrics.written import MeanOfAnswers
 from lorafw.contracts.metric import Written
 from lorafw.errors import DataError
-from lorafw.evaluation.words import normalised
+from lorafw.figures.words import normalised
 
 
 class FirstLetter(MeanOfAnswers):

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from lorafw.builtin.metrics.written import MeanOfAnswers
 from lorafw.contracts.metric import Written
 from lorafw.errors import DataError
-from lorafw.evaluation.numbers import MARK, last_number, marked_number
+from lorafw.figures.numbers import MARK, last_number, marked_number
 
 
 class Gsm8kAnswer(MeanOfAnswers):

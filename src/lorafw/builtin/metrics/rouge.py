@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from lorafw.builtin.metrics.written import MeanOfAnswers
 from lorafw.builtin.trackers._packages import need
 from lorafw.contracts.metric import Written
-from lorafw.evaluation.words import words
+from lorafw.figures.words import words
 
 _FIGURES = ("rouge1", "rouge2", "rougeL")
 

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from lorafw.builtin.metrics.written import MeanOfAnswers
 from lorafw.contracts.metric import Written
-from lorafw.evaluation.sari import sari
-from lorafw.evaluation.words import sentence_tokens
+from lorafw.figures.sari import sari
+from lorafw.figures.words import sentence_tokens
 
 
 class Sari(MeanOfAnswers):

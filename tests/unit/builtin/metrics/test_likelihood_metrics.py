@@ -8,7 +8,7 @@ from lorafw.builtin.metrics.choices import Choices
 from lorafw.builtin.metrics.classes import Classes
 from lorafw.builtin.metrics.loss import Loss
 from lorafw.contracts import Classified, Predicted, Weighed
-from lorafw.evaluation.resampling import total
+from lorafw.figures.resampling import total
 
 
 def test_tokens_weigh_the_same_in_a_loss() -> None:

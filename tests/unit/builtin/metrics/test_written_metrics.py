@@ -14,7 +14,7 @@ from lorafw.builtin.metrics.rouge import Rouge
 from lorafw.builtin.metrics.sari import Sari
 from lorafw.contracts import Metric, Written
 from lorafw.errors import DataError
-from lorafw.evaluation.resampling import total
+from lorafw.figures.resampling import total
 
 PAIRS = [
     ("the cat sat on the mat", "the cat is on the mat"),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorafw.evaluation.comparison import compare
-from lorafw.evaluation.resampling import Estimate, Resamples, estimate, total
+from lorafw.figures.comparison import compare
+from lorafw.figures.resampling import Estimate, Resamples, estimate, total
 
 values = st.lists(st.floats(-100, 100), min_size=1, max_size=20)
 
@@ -78,7 +78,7 @@ def test_the_seed_decides() -> None:
 
 def test_portions_are_drawn_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Resamples(6, count=30).figures(rows([1.0, 2, 3, 4, 5, 6]), mean)["mean"]
-    monkeypatch.setattr("lorafw.evaluation.resampling._AT_ONCE", 42)
+    monkeypatch.setattr("lorafw.figures.resampling._AT_ONCE", 42)
     parts = Resamples(6, count=30).figures(rows([1.0, 2, 3, 4, 5, 6]), mean)["mean"]
     assert np.array_equal(whole, parts)
 

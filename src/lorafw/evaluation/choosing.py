@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from lorafw.assembly.draft import split_assignment
 from lorafw.assembly.registry import Registry
-from lorafw.assessment.asking import OFFERED
 from lorafw.contracts.metric import Metric
 from lorafw.errors import ConfigError, UsageError
-from lorafw.evaluation.numbers import MARK
+from lorafw.evaluation.asking import OFFERED
+from lorafw.figures.numbers import MARK
 from lorafw.types import (
     ChatExample,
     ChoiceExample,

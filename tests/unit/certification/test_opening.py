@@ -8,15 +8,15 @@ import pytest
 import torch
 from tests.unit.certification.conftest import EXPORTERS, Toy
 
-from lorafw.certification import comparing
-from lorafw.certification.comparing import compared_here, opened_and_compared
+from lorafw.certification import opening
+from lorafw.certification.opening import compared_here, opened_and_compared
 from lorafw.certification.subject import Subject
 from lorafw.certification.witness import witness_of
 from lorafw.errors import ExportError
 
 
 def test_a_child_finds_the_same(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparing, "SMALL", 0)
+    monkeypatch.setattr(opening, "SMALL", 0)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     live, name = toy.live(), "merged"
@@ -33,8 +33,8 @@ def test_a_child_finds_the_same(toy: Toy, tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_child_that_dies_is_told_of(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "SMALL", 0)
-    monkeypatch.setattr(comparing, "_WORKER", "lorafw.no_such_module")
+    monkeypatch.setattr(opening, "SMALL", 0)
+    monkeypatch.setattr(opening, "_WORKER", "lorafw.no_such_module")
     live = toy.live()
     subject = Subject(tmp_path, EXPORTERS["merged"], live.request.builder, live.encoder)
     with pytest.raises(ExportError, match=r"ended with code 1: .*no_such_module"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorafw.evaluation.classification import FIGURES, ClassCounts, figures
+from lorafw.figures.classification import FIGURES, ClassCounts, figures
 
 metrics: Any = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
 

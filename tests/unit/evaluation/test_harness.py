@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.assessment.conftest import Train
+from tests.unit.evaluation.conftest import Train
 
 import lorafw
-from lorafw.assessment import harness
 from lorafw.cli.main import main
 from lorafw.errors import LorafwError
+from lorafw.evaluation import harness
 from lorafw.inference.loaded import LoadedModel
 from lorafw.testing.toys import WORDS
 
@@ -35,7 +35,7 @@ def model(train: Train) -> LoadedModel:
 @pytest.fixture(scope="module")
 def asked(model: LoadedModel) -> Any:
     pytest.importorskip("lm_eval", reason="lm-eval is not installed")
-    from lorafw.assessment._harness_model import HarnessModel
+    from lorafw.evaluation._harness_model import HarnessModel
 
     return HarnessModel(model)
 

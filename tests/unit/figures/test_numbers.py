@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from lorafw.evaluation.numbers import last_number, marked_number
+from lorafw.figures.numbers import last_number, marked_number
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lorafw.assessment.read_rows import Row, prompt_of, source_of
 from lorafw.contracts.metric import Classified, Outcome, Predicted, Weighed, Written
 from lorafw.errors import UsageError
+from lorafw.evaluation.read_rows import Row, prompt_of, source_of
 from lorafw.inference.generation.sampling import Sampling
 from lorafw.inference.loaded import TUNED
 from lorafw.types import (

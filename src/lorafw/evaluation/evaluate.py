@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorafw.assessment.asking import ASKED, Ticking, Way, silent
-from lorafw.assessment.choosing import build_metrics, usual_metrics
-from lorafw.assessment.classes import confusion, numbered_as
-from lorafw.assessment.predictions import predictions
-from lorafw.assessment.read_rows import Row, rows_of
-from lorafw.assessment.report import Line, Report, Settings
-from lorafw.assessment.row_source import Rows, RowSource, read_rows
 from lorafw.contracts.metric import Metric, Outcome
 from lorafw.errors import DataError, UsageError
-from lorafw.evaluation.comparison import compare
-from lorafw.evaluation.resampling import RESAMPLES, Resamples, Sums
+from lorafw.evaluation.asking import ASKED, Ticking, Way, silent
+from lorafw.evaluation.choosing import build_metrics, usual_metrics
+from lorafw.evaluation.classes import confusion, numbered_as
+from lorafw.evaluation.predictions import predictions
+from lorafw.evaluation.read_rows import Row, rows_of
+from lorafw.evaluation.report import Line, Report, Settings
+from lorafw.evaluation.row_source import Rows, RowSource, read_rows
+from lorafw.figures.comparison import compare
+from lorafw.figures.resampling import RESAMPLES, Resamples, Sums
 from lorafw.inference.generation.sampling import Sampling
 from lorafw.inference.loaded import TUNED
 from lorafw.inference.loading import load as load_model

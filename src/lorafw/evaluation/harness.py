@@ -74,7 +74,7 @@ def run_harness(
         raise UsageError("the harness asks language models; this one puts texts into classes.")
     from lm_eval.evaluator import simple_evaluate
 
-    from lorafw.assessment._harness_model import HarnessModel
+    from lorafw.evaluation._harness_model import HarnessModel
 
     manager, names = _tasks(tasks)
     tuned = "adapter" if model.adapted is not None else "model"

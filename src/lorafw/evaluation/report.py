@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorafw import __version__
-from lorafw.evaluation.comparison import Compared
-from lorafw.evaluation.resampling import LEVEL, Estimate
+from lorafw.figures.comparison import Compared
+from lorafw.figures.resampling import LEVEL, Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorafw.evaluation.resampling import Estimate, Resamples, Summary, Sums, estimate, total
+from lorafw.figures.resampling import Estimate, Resamples, Summary, Sums, estimate, total
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from textwrap import shorten
 from typing import Any
 
-from lorafw.assessment.report import Line, Report
 from lorafw.builtin.pages import figure, page_template
-from lorafw.evaluation.resampling import Estimate
+from lorafw.evaluation.report import Line, Report
+from lorafw.figures.resampling import Estimate
 
 SHOWN = 20
 """Rows that the page shows one by one."""

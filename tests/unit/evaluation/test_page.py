@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lorafw.assessment.page import SHOWN, render
-from lorafw.assessment.report import Line, Report, Settings
-from lorafw.evaluation.comparison import Compared
-from lorafw.evaluation.resampling import Estimate
+from lorafw.evaluation.page import SHOWN, render
+from lorafw.evaluation.report import Line, Report, Settings
+from lorafw.figures.comparison import Compared
+from lorafw.figures.resampling import Estimate
 
 EVIL = "<script>alert('x')</script>"
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.assessment.conftest import Train, sentences, write_rows
+from tests.unit.evaluation.conftest import Train, sentences, write_rows
 
 import lorafw
-from lorafw.assessment.evaluate import Request, evaluate
-from lorafw.assessment.page import render
-from lorafw.assessment.report import Report
-from lorafw.assessment.row_source import RowSource
 from lorafw.errors import ConfigError, DataError, LorafwError, UsageError
+from lorafw.evaluation.evaluate import Request, evaluate
+from lorafw.evaluation.page import render
+from lorafw.evaluation.report import Report
+from lorafw.evaluation.row_source import RowSource
 from lorafw.inference.loaded import LoadedModel
 from lorafw.types import ChoiceExample, Encoded, Split
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lorafw.assessment.read_rows import Row, prompt_of
 from lorafw.contracts.metric import Classified, Metric, Outcome, Weighed, Written
+from lorafw.evaluation.read_rows import Row, prompt_of
 from lorafw.types import ChoiceExample, LabeledExample, TextExample
 
 if TYPE_CHECKING:

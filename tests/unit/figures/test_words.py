@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorafw.evaluation.words import (
+from lorafw.figures.words import (
     is_chinese,
     is_japanese,
     normalised,

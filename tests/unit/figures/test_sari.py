@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorafw.evaluation.sari import sari
+from lorafw.figures.sari import sari
 
 SOURCE = ["About", "95", "species", "are", "currently", "accepted", "."]
 REFERENCES = [
