@@ -56,6 +56,7 @@ def invoke(*arguments: str) -> Result:
 def test_the_flags_are_frozen() -> None:
     flags = {option for parameter in run.params for option in parameter.opts}
     assert flags == {
+        "file",
         *("--dataset", "--model", "--injector", "--trainer", "--encoder", "--objective"),
         *("--scenario", "--exporter", "--listener", "--config", "-o", "--output"),
         *("--resume", "--accept-changed", "--dry-run", "--nproc", "--nnodes", "--node-rank"),
