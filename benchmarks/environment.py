@@ -17,6 +17,8 @@ def environment(workdir: Path, *, threads: int) -> dict[str, str]:
         "DS_ACCELERATOR": "cpu",
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(workdir / "huggingface"),
+        "LORAFW_CACHE": str(workdir / "rows"),
+        "TORCHINDUCTOR_CACHE_DIR": str(workdir / "compiled"),
         "TOKENIZERS_PARALLELISM": "false",
     }
     return {**os.environ, **fixed}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.gsm8k_rows import gsm8k_rows
 from benchmarks.rows import ROWS_PER_STEP, Row, digest, draw_rows, grouped
+from benchmarks.shapes import SHAPES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One run of one contestant.
 
@@ -18,14 +20,23 @@ class Job:
         model: folder of the base model and its tokenizer.
         adapter: folder of the adapter to start from, in the PEFT layout.
         workdir: an existing, empty folder for whatever the contestant writes.
-        steps: timed optimizer steps, after one more to warm up.
+        shape: a key of `SHAPES`.
+        layers: of the model.
+        gsm8k: file to take rows from; empty for rows of log-normal length.
+        warmup: steps before those that are timed.
+        steps: timed optimizer steps.
         seed: of the rows.
-        threads: intra-op threads.
+        threads: of all processes together.
+        learning_rate: constant.
     """
 
     model: str
     adapter: str
     workdir: str
+    shape: str
+    layers: int
+    gsm8k: str
+    warmup: int
     steps: int
     seed: int
     threads: int
@@ -33,8 +44,14 @@ class Job:
 
     def rows(self, *, by_length: bool = False) -> list[Row]:
         """Every row, in the order of training; by_length as in `benchmarks.rows.grouped`."""
-        rows = draw_rows((self.steps + 1) * ROWS_PER_STEP, self.seed)
-        return grouped(rows) if by_length else rows
+        count = (self.warmup + self.steps) * ROWS_PER_STEP
+        vocabulary = SHAPES[self.shape].vocabulary
+        rows = (
+            gsm8k_rows(Path(self.gsm8k), count, self.seed, vocabulary)
+            if self.gsm8k
+            else draw_rows(count, self.seed, vocabulary)
+        )
+        return grouped(rows, after=self.warmup) if by_length else rows
 
     def check_rows(
         self, got: Sequence[tuple[Sequence[int], Sequence[int]]], *, want: Sequence[Row]
@@ -60,16 +77,18 @@ class Outcome:
     Attributes:
         tokens: real tokens of the timed steps; padding is not counted.
         seconds: wall time of the timed steps, each from the end of the step before it.
-        cpu_seconds: time of all threads, likewise.
-        peak_bytes: largest resident size up to the end of the last step.
-        losses: mean loss per trained token of every step, the first one (warm-up) included.
+        cpu_seconds: time of all threads of all processes, likewise.
+        peak_bytes: largest resident size up to the end of the last step; of several processes,
+            the sum of theirs.
+        losses: mean loss per trained token of every step, those of the warm-up included; empty
+            for what does not train.
     """
 
     tokens: int
     seconds: float
     cpu_seconds: float
     peak_bytes: int
-    losses: list[float]
+    losses: list[float] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Save as JSON."""

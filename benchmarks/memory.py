@@ -18,6 +18,7 @@ from rich.table import Table
 from benchmarks.environment import ROOT, environment
 from benchmarks.model import ALPHA, RANK, SEED, build_model
 from benchmarks.rows import ROWS_PER_STEP, draw_rows, write_texts
+from lorafw.planning.settling import LADDER
 
 _RUN = "import json, sys, lorafw; lorafw.run(json.load(open(sys.argv[1])))"
 
@@ -45,10 +46,10 @@ def main(layers: int, steps: int, threads: int) -> None:
 
 
 def _shapes(folder: Path, steps: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every injector with every layout and dtype, layers kept or computed again."""
-    axes = (("custom", "peft"), ("segments", "padded"), ("bf16", "fp32"), (False, True))
-    for injector, layout, dtype, twice in product(*axes):
-        name = "-".join([injector, layout, dtype, *(["recomputed"] if twice else [])])
+    """Every injector with every layout and dtype, under every policy of activations."""
+    axes = (("custom", "peft"), ("segments", "padded"), ("bf16", "fp32"), LADDER)
+    for injector, layout, dtype, activations in product(*axes):
+        name = f"{injector}-{layout}-{dtype}-{activations}"
         yield (
             name,
             {
@@ -65,7 +66,7 @@ def _shapes(folder: Path, steps: int) -> Iterator[tuple[str, dict[str, Any]]]:
                     "global_batch_size": ROWS_PER_STEP,
                     "max_steps": steps,
                     "layout": layout,
-                    "gradient_checkpointing": twice,
+                    "activations": activations,
                 },
             },
         )

@@ -1,4 +1,4 @@
-"""A model of SmolLM2-135M's shape with random weights, its tokenizer, and a fresh adapter."""
+"""A model of random weights, its tokenizer, and a fresh adapter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.rows import EOS_ID, LONGEST, PAD_ID, SPECIAL, UNKNOWN_ID, VOCABULARY, word
+from benchmarks.rows import EOS_ID, LONGEST, PAD_ID, SPECIAL, UNKNOWN_ID, word
+from benchmarks.shapes import SHAPES, USUAL, Shape
 from lorafw.adapters.layout.peft_layout import write_adapter
 from lorafw.contracts import ModelRequest
 from lorafw.types import Task
@@ -15,40 +16,42 @@ from lorafw_llama.model import Llama
 from lorafw_peft.injector import PeftInjector
 
 RANK, ALPHA, SEED = 16, 32, 0
-LAYERS = 30
-
-SMOLLM2_135M: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "max_position_embeddings": 2 * LONGEST,
-    "rope_theta": 100_000.0,
-    "rms_norm_eps": 1e-5,
-    "tie_word_embeddings": True,
-    "bos_token_id": EOS_ID,
-    "eos_token_id": EOS_ID,
-    "pad_token_id": PAD_ID,
-}
+CONTEXT = 8 * LONGEST
 
 
-def build_model(folder: Path, *, layers: int) -> None:
+def build_model(folder: Path, *, layers: int, shape: str = USUAL) -> None:
     """Write bf16 weights drawn from `SEED`, and the tokenizer, in the transformers layout."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(SEED)
-    model = LlamaForCausalLM(LlamaConfig(**SMOLLM2_135M, num_hidden_layers=layers))
-    model.to(torch.bfloat16).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    config = LlamaConfig(**_fields(SHAPES[shape]), num_hidden_layers=layers)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    _tokenizer(SHAPES[shape].vocabulary).save_pretrained(folder)
 
 
-def _tokenizer() -> Any:
+def _fields(shape: Shape) -> dict[str, Any]:
+    return {
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.intermediate,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "max_position_embeddings": CONTEXT,
+        "rope_theta": shape.rope_theta,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": True,
+        "bos_token_id": EOS_ID,
+        "eos_token_id": EOS_ID,
+        "pad_token_id": PAD_ID,
+    }
+
+
+def _tokenizer(vocabulary: int) -> Any:
     """One id per word between blanks; no special tokens are put around a text."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = {word(token_id): token_id for token_id in range(VOCABULARY)}
+    words = {word(token_id): token_id for token_id in range(vocabulary)}
     backend = Tokenizer(models.WordLevel(words, unk_token=SPECIAL[UNKNOWN_ID]))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
@@ -56,7 +59,7 @@ def _tokenizer() -> Any:
         eos_token=SPECIAL[EOS_ID],
         pad_token=SPECIAL[PAD_ID],
         unk_token=SPECIAL[UNKNOWN_ID],
-        model_max_length=2 * LONGEST,
+        model_max_length=CONTEXT,
     )
 
 

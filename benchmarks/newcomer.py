@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks.commands import COMMANDS, REFERENCE, Files
 from benchmarks.environment import environment
 from benchmarks.process import Usage, run_process
+from benchmarks.shared_files import GSM8K, STORIES, place
 from benchmarks.table import Column, comparison
 
 COLUMNS = (
@@ -54,11 +55,11 @@ def main(
 
     Paths that are not given are looked for in the folder that LORAFW_SHARED names.
     """
-    rows = _place(rows, "data/gsm8k/train.jsonl", "--rows")
-    model = _place(model, "models/stories260k-llama", "--model").resolve()
+    rows = place(rows, GSM8K, "--rows")
+    model = place(model, STORIES, "--model").resolve()
     names = names or tuple(COMMANDS)
-    with tempfile.TemporaryDirectory(prefix="lorafw-benchmark-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="lorafw-benchmark-") as scratch:
+        folder = Path(scratch)
         files = Files(model, folder / "questions.jsonl", folder / "rows" / "train.jsonl")
         _write_rows(rows, files, count)
         usages = _play(files, names, rounds, threads, folder)
@@ -70,16 +71,6 @@ def main(
     if report is not None:
         told = {name: [asdict(usage) for usage in each] for name, each in usages.items()}
         report.write_text(json.dumps({"conditions": title, "commands": told}, indent=2) + "\n")
-
-
-def _place(given: Path | None, below: str, option: str) -> Path:
-    shared = os.environ.get("LORAFW_SHARED")
-    place = given or (Path(shared) / below if shared else None)
-    if place is None or not place.exists():
-        raise click.UsageError(
-            f"{place or 'no path'} is there. Give {option}, or set LORAFW_SHARED."
-        )
-    return place
 
 
 def _write_rows(source: Path, files: Files, count: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
+from benchmarks.measure import own_memory
 from lorafw.data.cache.arrow_file import mapped
 
 
@@ -17,21 +17,15 @@ def measure(path: Path) -> dict[str, int]:
     takes back as it likes; Linux only.
     """
     mapped(path)  # what the libraries take for themselves comes first
-    before = _own_memory()
+    before = own_memory()
     rows = mapped(path)
-    opened = most = _own_memory()
+    opened = most = own_memory()
     size = 0
     for at, row in enumerate(rows):
         size += 4 * (len(row.input_ids) + len(row.labels))
         if at % 1000 == 0:
-            most = max(most, _own_memory())
+            most = max(most, own_memory())
     return {"size": size, "opening": opened - before, "reading": most - before}
-
-
-def _own_memory() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    found = re.search(r"RssAnon:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 if found else 0
 
 
 if __name__ == "__main__":

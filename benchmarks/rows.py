@@ -54,32 +54,32 @@ def _text(ids: Sequence[int]) -> str:
     return " ".join(word(token_id) for token_id in ids)
 
 
-def draw_rows(count: int, seed: int = 0) -> list[Row]:
+def draw_rows(count: int, seed: int = 0, vocabulary: int = VOCABULARY) -> list[Row]:
     """Rows of log-normal length, the first 40 % of each a prompt, words as frequent as 1 / rank."""
     generator = random.Random(seed)
-    return [_draw_row(generator) for _ in range(count)]
+    return [_draw_row(generator, vocabulary) for _ in range(count)]
 
 
-def _draw_row(generator: random.Random) -> Row:
+def _draw_row(generator: random.Random, vocabulary: int) -> Row:
     drawn = generator.lognormvariate(math.log(MEDIAN), _SIGMA)
     length = min(max(round(drawn), SHORTEST), LONGEST)
-    words = [_draw_word(generator) for _ in range(length - 1)]
+    words = [_draw_word(generator, vocabulary) for _ in range(length - 1)]
     prompt = length * 2 // 5
     return Row(tuple(words[:prompt]), (*words[prompt:], EOS_ID))
 
 
-def _draw_word(generator: random.Random) -> int:
-    words = VOCABULARY - len(SPECIAL)
+def _draw_word(generator: random.Random, vocabulary: int) -> int:
+    words = vocabulary - len(SPECIAL)
     return len(SPECIAL) + min(int(words ** generator.random()), words) - 1
 
 
-def grouped(rows: Sequence[Row]) -> list[Row]:
+def grouped(rows: Sequence[Row], *, after: int = 1) -> list[Row]:
     """The same rows for trainers that pad: like lengths together, longest first.
 
-    The rows of the first step stay where they are, so that every contestant begins with the
-    same step; the others are the same set of rows, cut into other steps.
+    The rows of the first steps, `after` of them, stay where they are, so that every contestant
+    begins with the same steps; the others are the same set of rows, cut into other steps.
     """
-    first, others = rows[:ROWS_PER_STEP], rows[ROWS_PER_STEP:]
+    first, others = rows[: after * ROWS_PER_STEP], rows[after * ROWS_PER_STEP :]
     return [*first, *sorted(others, key=lambda row: -len(row.ids))]
 
 

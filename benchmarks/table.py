@@ -17,13 +17,13 @@ class Column(Generic[F]):
 
     Attributes:
         heading: with the unit.
-        read: takes the figure out of what a row holds.
+        read: takes the figure out of what a row holds; None where it has none.
         form: format specification of the figure.
         ratio: whether the ratio to the reference is shown beside it.
     """
 
     heading: str
-    read: Callable[[F], float]
+    read: Callable[[F], float | None]
     form: str
     ratio: bool = True
 
@@ -46,8 +46,9 @@ def comparison(
 
 
 def _cells(column: Column[F], row: F, reference: F | None) -> list[str]:
-    figure = format(column.read(row), column.form)
+    value = column.read(row)
+    figure = "-" if value is None else format(value, column.form)
     if not column.ratio:
         return [figure]
-    against = f"{column.read(row) / column.read(reference):.2f}x" if reference is not None else "-"
-    return [figure, against]
+    against = None if reference is None else column.read(reference)
+    return [figure, f"{value / against:.2f}x" if value is not None and against else "-"]

@@ -40,13 +40,13 @@ def same_training(job: Job) -> dict[str, Any]:
     }
 
 
-def timed(trainer: Any, rows: Sequence[Row]) -> Outcome:
+def timed(trainer: Any, rows: Sequence[Row], *, warmup: int) -> Outcome:
     """Train, with the clock read at the end of every step."""
     clock = StepClock()
     trainer.add_callback(_Marks(clock))
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return clock.outcome(rows, [float(loss) for loss in losses])
+    return clock.outcome(rows, [float(loss) for loss in losses], warmup=warmup)
 
 
 class _Marks(TrainerCallback):  # type: ignore[misc]

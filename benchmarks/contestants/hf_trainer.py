@@ -28,4 +28,4 @@ def run(job: Job, *, padded: bool) -> Outcome:
         data_collator=DataCollatorForSeq2Seq(tokenizer) if padded else DataCollatorWithFlattening(),
         processing_class=tokenizer,
     )
-    return timed(trainer, rows)
+    return timed(trainer, rows, warmup=job.warmup)

@@ -28,7 +28,7 @@ def run(job: Job, *, tuned: bool) -> Outcome:
     )
     prepared = trainer.train_dataset
     job.check_rows([(row["input_ids"], row["labels"]) for row in prepared], want=rows)
-    return timed(trainer, rows)
+    return timed(trainer, rows, warmup=job.warmup)
 
 
 def _example(row: Row) -> dict[str, str]:

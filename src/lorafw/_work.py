@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import lorafw
@@ -14,6 +14,7 @@ from lorafw.certification.recipes import recipe_of
 from lorafw.contracts.exporter import ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBundle, ModelRequest
+from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.trainer import Emit, RunningTrainer, TrainJob
 from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
@@ -22,15 +23,18 @@ from lorafw.data.encoded.prepare import Prepared
 from lorafw.data.encoded.row_numbers import RowNumbers
 from lorafw.data.rendering.context import within_context
 from lorafw.errors import CompositionError
-from lorafw.planning.forecast import Rows, forecast
-from lorafw.planning.foresight import WORTH, Foresight
+from lorafw.planning.forecast import Rows
+from lorafw.planning.foresight import Foresight
 from lorafw.planning.process_memory import peak_memory
+from lorafw.planning.run_settling import RunSettling
 from lorafw.run_folder import RunFolder
 from lorafw.session import RunSession
-from lorafw.training.allocator import keep_little
+from lorafw.training.allocator import set_allocator
 from lorafw.training.best import check_held_out_rows
 from lorafw.training.checkpoints import identity
+from lorafw.training.checkpoints.settled import kept_in, settled_options
 from lorafw.training.fresh_start import start_from_rows
+from lorafw.training.threads import threads_in_use, use_cores
 from lorafw.types import Layout, Split
 
 
@@ -38,7 +42,8 @@ class Work:
     """Turns the parts of a run into a session that a scenario can drive."""
 
     def __init__(self, config: RunConfig, parts: Parts, emit: Emit) -> None:
-        keep_little()
+        set_allocator(parts.plan.allocator)
+        use_cores()
         self._config, self._parts, self._emit = config, parts, emit
         self._tokenizer = parts.model.tokenizer()
         self._encoder = within_context(parts.encoder, self._tokenizer)
@@ -78,12 +83,12 @@ class Work:
         accept_changed: Collection[str] = (),
     ) -> RunSession:
         """Load the model, inject the adapter, and put the job together."""
-        parts, seed = self._parts, self._config.run.seed
+        seed = self._config.run.seed
+        rows = Rows(self._train, self._encoder, self._tokenizer, seed)
+        settling = RunSettling(self._parts, rows, running, self._emit)
+        kept = kept_in(folder.checkpoints) if resume else {}
+        parts = self._parts = replace(self._parts, plan=settling.settle(kept))
         labels = parts.dataset.labels
-        if running.world.rank == 0:  # who writes the record
-            rows = Rows(self._train, self._encoder, self._tokenizer, seed)
-            world = running.world.world_size
-            self._foresight = Foresight.of(forecast(parts, rows, world, least=WORTH))
         request = ModelRequest(parts.objective.task, running.world.device, seed, labels)
         bundle = parts.model.build(request, self._tokenizer)
         layout = self._layout(bundle)
@@ -103,13 +108,23 @@ class Work:
             fingerprint=self._fingerprint(model),
             accept_changed=accept_changed,
             row_name=self._row_numbers(),
+            prefix_cache=folder.path if parts.injector.caches_prefix else None,
         )
+        if parts.plan.micro_batch_tokens == "calibrate":
+            job = replace(job, plan=settling.calibrate(job))
+            self._parts = replace(parts, plan=job.plan)
+        self._foresight = settling.foresight
         # Rank 0's answer: only its machine may have the folder.
         if not running.share(resume and folder.newest_step is not None):
             self._start(job, running)
         names = [_plain_name(name) for name in parts.names["exporters"]]
         exporters = dict(zip(names, parts.exporters, strict=True))
         return RunSession(running, job, self._request(model), exporters, folder.path)
+
+    @property
+    def plan(self) -> TrainPlan:
+        """The run's plan; with nothing left open once there is a session."""
+        return self._parts.plan
 
     def _start(self, job: TrainJob, running: RunningTrainer) -> None:
         if rows := min(job.model.start_rows, len(job.rows)):
@@ -161,6 +176,8 @@ class Work:
             **fit,
             "tokens_per_second": fit["tokens"] / seconds if seconds else None,
             "peak_memory_bytes": peak_memory(),
+            "threads": threads_in_use(),
+            "settled": settled_options(session.job.plan),
             "plan": self._foresight and self._foresight.record(result),
             "layout": session.job.layout.value,
             "data": asdict(self._train.report),

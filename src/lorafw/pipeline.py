@@ -17,6 +17,7 @@ from lorafw.assembly.hooks import Announcer
 from lorafw.assembly.registry import Registry
 from lorafw.builtin.event_log import EventLog
 from lorafw.builtin.trackers.report import Report
+from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.trainer import RunningTrainer
 from lorafw.run_folder import RunFolder
 from lorafw.training import launching
@@ -202,6 +203,7 @@ class _Run:
         session = work.session(
             running, folder, resume=self._resume, accept_changed=self._accept_changed
         )
+        self._settle(work.plan, folder, running.world.rank)
         self._parts.scenario.run(session)
         record = work.record(session)
         if running.world.rank == 0:
@@ -210,3 +212,9 @@ class _Run:
             folder.write_record(record)
             self._emit("run_end", folder=folder.path, result=record)
         return _result(folder, record)
+
+    def _settle(self, plan: TrainPlan, folder: RunFolder, rank: int) -> None:
+        """Write down at once what the plan left open: the run may never come to its end."""
+        self._config = replace(self._config, plan=plan)
+        if rank == 0 and not self._resume:
+            write_resolved(self._resolved(), folder.config)

@@ -50,9 +50,18 @@ def test_figures_are_told(job: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_told_with_what_would(job: dict[str, Any], tmp_path: Path) -> None:
-    found = told(job, tmp_path, "--memory", "34M")
-    assert "plan.gradient_checkpointing: true" in found.stdout
+    found = told(job, tmp_path, "--memory", "34M", "-o", "plan.activations=keep")
+    assert "It does not fit: set plan.activations" in found.stdout
     assert "plan.micro_batch_tokens" in found.stdout
+
+
+def test_what_is_chosen_is_told_and_why(job: dict[str, Any], tmp_path: Path) -> None:
+    ample, short = (told(job, tmp_path, "--memory", size).stdout for size in ("1G", "38M"))
+    for policy in ("keep", "recompute-mlp", "checkpoint"):
+        assert f"activations: {policy}" in ample
+    assert "Chosen" not in ample
+    assert "Chosen: 38 MB of memory are free" in short
+    assert "so plan.activations: " in short
 
 
 def test_json_of_two_ranks(job: dict[str, Any], tmp_path: Path) -> None:

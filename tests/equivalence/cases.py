@@ -23,8 +23,12 @@ _CUTS = (
     ("peft", "padded", 10_000),
 )
 """Every injector with every layout, and every budget (tokens) with both, at least once."""
-_RECOMPUTED = (("custom", "padded", 60), ("peft", "segments", 60))
-"""What is tried with gradient checkpointing."""
+_RECOMPUTED = (
+    ("custom", "padded", 60, "checkpoint"),
+    ("peft", "segments", 60, "checkpoint"),
+    ("peft", "padded", 60, "recompute-mlp"),
+)
+"""What is tried with layers, or MLPs, that are computed again."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Case:
 
     Attributes:
         sabotage: names a fault built in on purpose.
-        recomputed: whether layers are computed again in the backward pass.
+        activations: what is kept for the backward pass.
     """
 
     engine: str
@@ -41,18 +45,18 @@ class Case:
     layout: str
     budget: int
     sabotage: str = ""
-    recomputed: bool = False
+    activations: str = "keep"
 
     @property
     def name(self) -> str:
         """How the case is called in test ids and file names."""
         cut = (self.engine, self.injector, self.layout, str(self.budget))
-        parts = (*cut, self.sabotage, "recomputed" if self.recomputed else "")
+        parts = (*cut, self.sabotage, self.activations.removeprefix("keep"))
         return "-".join(part for part in parts if part)
 
 
 SABOTAGE = [Case("ddp", "custom", "segments", 60, fault) for fault in ("mean", "unscaled")]
 CASES = [
     *(Case(engine, *cut) for engine in ENGINES for cut in _CUTS),
-    *(Case(engine, *cut, recomputed=True) for engine in ENGINES for cut in _RECOMPUTED),
+    *(Case(engine, *cut, activations=way) for engine in ENGINES for *cut, way in _RECOMPUTED),
 ]

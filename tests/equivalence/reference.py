@@ -27,6 +27,7 @@ class Trace:
     gradients: list[dict[str, Tensor]] = field(default_factory=list)
     parameters: dict[str, Tensor] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
 
 def start_values(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tests.equivalence import reference
 from tests.equivalence.cases import CASES, ENGINES, SABOTAGE, Case
@@ -19,6 +20,7 @@ RELATIVE, ABSOLUTE = 1e-5, 5e-6
 WORLDS = (1, 2)
 ROOT = Path(__file__).parents[2]
 
+Files = Callable[[Case, int], Path]
 Traces = Callable[[Case, int], dict[str, Tensor]]
 
 
@@ -28,19 +30,25 @@ def expected() -> reference.Trace:
 
 
 @pytest.fixture(scope="module")
-def traces(tmp_path_factory: pytest.TempPathFactory) -> Traces:
+def traces(files: Files) -> Traces:
+    """What a run showed."""
+    return lambda case, ranks: load_file(files(case, ranks))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Runs all cases of a trainer and rank count at once, when the first of them is asked for."""
     done: dict[tuple[str, int], Path] = {}
 
-    def trace(case: Case, ranks: int) -> dict[str, Tensor]:
+    def file(case: Case, ranks: int) -> Path:
         trainer, _ = ENGINES[case.engine]
         if (trainer, ranks) not in done:
             done[trainer, ranks] = tmp_path_factory.mktemp(f"{trainer}-{ranks}")
             names = [c.name for c in [*CASES, *SABOTAGE] if ENGINES[c.engine][0] == trainer]
             launch(ranks, done[trainer, ranks], *names)
-        return load_file(done[trainer, ranks] / f"{case.name}.safetensors")
+        return done[trainer, ranks] / f"{case.name}.safetensors"
 
-    return trace
+    return file
 
 
 def launch(ranks: int, output: Path, *arguments: str, worker: str = "worker") -> None:
@@ -89,6 +97,16 @@ def test_the_update_is_that_of_the_plain_reference(
     found = differences(traces(case, ranks), expected)
     limits = {"gradient": RELATIVE, "loss": RELATIVE, "norm": RELATIVE, "parameter": ABSOLUTE}
     assert all(found[what] <= limit for what, limit in limits.items()), found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_fast_path_is_taken_where_weights_are_whole(engine: str, files: Files) -> None:
+    """And where they are not, the same update comes from the ordinary one."""
+    partitioned = engine in {"deepspeed-3", "accelerate-fsdp"}
+    with safe_open(files(Case(engine, "custom", "padded", 60), 2), "pt") as held:
+        told = held.metadata()["notices"]
+    assert ("2 of 2 layers take the fast path." in told) is not partitioned
+    assert ("No layer takes the fast path: the trainer" in told) is partitioned
 
 
 @pytest.mark.parametrize("case", SABOTAGE, ids=lambda case: case.sabotage)

@@ -127,7 +127,7 @@ def train(model: AdaptedModel, case: Case) -> Trace:
         objective=CausalLM(chunk_rows=16),
         encoder=ToyEncoder(),
         rows=training_rows(),
-        plan=training_plan(micro_batch_tokens=case.budget, gradient_checkpointing=case.recomputed),
+        plan=training_plan(micro_batch_tokens=case.budget, activations=case.activations),
         layout=Layout(case.layout),
         seed=SEED,
         emit=lambda event, **payload: _note(trace, event, payload),
@@ -142,6 +142,8 @@ def train(model: AdaptedModel, case: Case) -> Trace:
 def _note(trace: Trace, event: str, payload: Mapping[str, Any]) -> None:
     if event == "step_end":
         trace.losses.append(payload["loss"])
+    if event == "notice":
+        trace.notices.append(str(payload["message"]))
 
 
 def save(trace: Trace, path: Path) -> None:
@@ -151,7 +153,8 @@ def save(trace: Trace, path: Path) -> None:
         tensors |= {f"gradient/{step}/{name}": tensor for name, tensor in gradients.items()}
     tensors["losses"] = torch.tensor(trace.losses, dtype=torch.float64)
     tensors["norms"] = torch.tensor(trace.norms, dtype=torch.float64)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, path, metadata={"notices": "\n".join(trace.notices)})
 
 
 def main(output: Path, names: list[str]) -> None:

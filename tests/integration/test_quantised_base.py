@@ -249,3 +249,14 @@ def test_the_head_of_a_classifier_stays_whole(tmp_path: Path) -> None:
     [head] = (bundle.module.get_submodule(name) for name in bundle.head_modules)
     assert {p.dtype for p in head.parameters()} == {torch.float32}
     assert not [layer for layer in head.modules() if type(layer).__name__ == "Linear4bit"]
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("nf4", "Linear4bit"), ("int8", "Linear8bitLt")])
+def test_quantised_layers_keep_to_the_ordinary_path_and_it_is_said(
+    base: Path, kind: str, layer: str
+) -> None:
+    model = injector("custom").inject(built(base, quantize=kind))
+    model.prepare_steps(1, tokens=100)
+    told = " ".join(model.remarks)
+    assert told.startswith("0 of 2 layers take the fast path; 2 do not: its self_attn.q_proj is a ")
+    assert told.endswith(f"{layer}.")

@@ -30,7 +30,7 @@ ROWS = toy_rows(3, seed=4)
 
 def inject() -> AdaptedModel:
     model = PeftInjector(method="adalora", alpha=32.0, method_options=OPTIONS).inject(toy_bundle())
-    model.prepare_steps(STEPS)
+    model.prepare_steps(STEPS, tokens=1)
     return model
 
 
@@ -125,7 +125,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(stop: int) -> None:
 def test_a_run_too_short_for_the_schedule_is_refused() -> None:
     model = PeftInjector(method="adalora", method_options={"tinit": 5}).inject(toy_bundle())
     with pytest.raises(ConfigError, match="5 steps are too few for tinit 5"):
-        model.prepare_steps(5)
+        model.prepare_steps(5, tokens=1)
 
 
 def test_a_budget_that_does_not_shrink_is_refused() -> None:

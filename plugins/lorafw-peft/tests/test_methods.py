@@ -69,7 +69,7 @@ def trained(method: str) -> Trained:
     model = injector.inject(toy_bundle())
     result = Trained(injector, model, logits_of(model.bundle, ROWS))
     optimizer = torch.optim.AdamW(model.trainable().values(), lr=1e-2)
-    model.prepare_steps(STEPS)
+    model.prepare_steps(STEPS, tokens=1)
     model.train(mode=True)
     for step in range(STEPS):
         result.losses.append(one_step(model, optimizer, step))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lorafw.assembly.optimizers import chosen_optimizer
+from lorafw.assembly.prefix_check import prefix_can_be_kept
 from lorafw.errors import CompositionError, ConfigError
 from lorafw.types import Capability
 
@@ -148,6 +149,7 @@ CHECKS: tuple[Check, ...] = (
     *DATA_CHECKS,
     injector_survives_sharding,
     injector_takes_the_layout,
+    prefix_can_be_kept,
     exporters_get_what_they_require,
     parts_are_listed_once,
 )

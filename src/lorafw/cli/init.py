@@ -48,7 +48,6 @@ trainer:
 plan:
   epochs: 8
   global_batch_size: 8      # rows per optimizer step, however they are split
-  micro_batch_tokens: 2048  # most tokens in one forward pass
   learning_rate: 5e-3
 
 exporters: [adapter]        # add `merged` for a whole model

@@ -17,6 +17,7 @@ _PARTS: Mapping[str, str] = {
     "head": "head and loss",
     "engine": "engine",
     "libraries": "libraries",
+    "holes": "holes in the heap",
 }
 
 
@@ -30,6 +31,11 @@ def lines(plan: RunPlan) -> Iterator[str]:
         yield from columns([("in all", _size(told["peak_bytes"]))])
     else:
         yield from ("", f"Memory is not known: {told['unknown']}.")
+    if plan.policies:
+        kept = [(f"activations: {way}", _size(size) or "-") for way, size in plan.policies.items()]
+        yield from ("", *columns(kept))
+    if plan.settled:
+        yield from ("", f"Chosen: {plan.settled}")
     if plan.advice:
         yield from ("", *plan.advice)
 
@@ -42,6 +48,8 @@ def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "steps", f"{told['steps']:,}"
     yield "tokens", f"{told['tokens']:,}"
     yield "forward passes", f"{told['micro_batches']:.1f} in a step of a process"
+    yield "at most", f"{told['micro_batch_tokens']:,} tokens each"
+    yield "activations", told["activations"]
     yield "padding", _padding(told)
     yield "time", _duration(told["seconds"])
     yield "memory free", _size(told["available_bytes"])

@@ -9,7 +9,14 @@ from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.injector import AdaptedModel, LoRAInjector
 from lorafw.contracts.listener import Listener
 from lorafw.contracts.metric import Classified, Metric, Outcome, Predicted, Weighed, Written
-from lorafw.contracts.model import Hidden, ModelBuilder, ModelBundle, ModelRequest, Outline
+from lorafw.contracts.model import (
+    Hidden,
+    LayerForm,
+    ModelBuilder,
+    ModelBundle,
+    ModelRequest,
+    Outline,
+)
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.scenario import Scenario, Session
@@ -29,6 +36,7 @@ __all__ = [
     "Exporter",
     "FitResult",
     "Hidden",
+    "LayerForm",
     "Listener",
     "LoRAInjector",
     "Metric",

@@ -46,6 +46,8 @@ class Options(BaseModel):
         if first["type"] == "missing":
             return ConfigError("is required.", where=key, mend=f"Set it: -o {key}=…")
         message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # about several options, which the message names
+            return ConfigError(f"{message}.", where=key)
         return ConfigError(f"{message} (got {first['input']!r}).", where=key)
 
 

@@ -34,6 +34,11 @@ class AdaptedModel(ABC):
     start_rows: int = 0
     """How many training rows a fresh adapter looks at before its first step; 0 for none."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the user should know of how it computes, told once after `prepare_steps`."""
+        return ()
+
     @abstractmethod
     def trainable(self) -> Mapping[str, nn.Parameter]:
         """The trainable parameters, fp32, under canonical names, in a fixed order.
@@ -168,8 +173,11 @@ class AdaptedModel(ABC):
             step: number of the step, from 0.
         """
 
-    def prepare_steps(self, steps: int) -> None:
-        """Told once before training how many optimizer steps the run has in all."""
+    def prepare_steps(self, steps: int, *, tokens: int) -> None:
+        """Told before training how many optimizer steps the run has in all, and tokens.
+
+        Both follow from rows and plan, so they are the same on every rank and after a resume.
+        """
 
 
 class LoRAInjector(Component, ABC):
@@ -179,6 +187,11 @@ class LoRAInjector(Component, ABC):
     @abstractmethod
     def capabilities(self) -> frozenset[Capability]:
         """What the adapted model will be able to do with these options."""
+
+    @property
+    def caches_prefix(self) -> bool:
+        """Whether training shall keep what enters the lowest adapted layer, for later epochs."""
+        return False
 
     @abstractmethod
     def inject(self, bundle: ModelBundle) -> AdaptedModel:

@@ -70,6 +70,51 @@ class Outline:
     generation: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LayerForm:
+    """A decoder layer of the Llama form, by the names of its parts within the layer.
+
+    With RMSNorms `n1` and `n2`, rotary positions on queries and keys, and causal attention:
+    `h = x + out(attention(q(n1 x), k(n1 x), v(n1 x)))`,
+    `y = h + down(silu(gate(n2 h)) * up(n2 h))`.
+    The layer is called with its rows alone and the rest by keyword, boundaries of segments under
+    transformers' names for them.
+
+    Attributes:
+        norms: `n1` and `n2`.
+        qkv: the projections of queries, keys and values; each, like all linears, with or without a
+            bias.
+        out: back from the heads.
+        head_norms: RMSNorms over each head of queries and of keys, before positions; or none.
+        gate_up: gate and up, as two linears or as one with the gates first.
+        down: back to the layer's width.
+        head_dim: channels of a head.
+        scale: factor of the scores.
+        eps: what all norms add to the mean square.
+        window: how many tokens a token sees, itself among them; None for all.
+        interleaved: whether positions turn pairs of neighbours, `(0, 1), (2, 3)`, and not pairs
+            that lie half of the turned channels apart; how many are turned the tables tell.
+        tables, mask, cache: under which keywords a layer gets its cosines and sines, twice for the
+            two channels of a pair; a boolean mask `[rows, 1, tokens, tokens]`; past keys and
+            values.
+    """
+
+    norms: tuple[str, str]
+    qkv: tuple[str, ...]
+    out: str
+    head_norms: tuple[str, ...]
+    gate_up: tuple[str, ...]
+    down: str
+    head_dim: int
+    scale: float
+    eps: float
+    window: int | None = None
+    interleaved: bool = False
+    tables: str = "position_embeddings"
+    mask: str = "attention_mask"
+    cache: str = "past_key_values"
+
+
 class ModelBundle(ABC):
     """The base model and what others need to know of it.
 
@@ -120,11 +165,23 @@ class ModelBundle(ABC):
 
     @property
     def layers(self) -> Sequence[nn.Module]:
-        """The blocks that `plan.gradient_checkpointing` recomputes, first to last.
+        """The blocks that `plan.activations: checkpoint` recomputes, first to last.
 
-        Empty for a model that cannot say; it is then refused gradient checkpointing.
+        Empty for a model that cannot say; it is then refused that policy.
         """
         return ()
+
+    @property
+    def mlps(self) -> Sequence[nn.Module]:
+        """The feed-forward modules that `plan.activations: recompute-mlp` recomputes, in `layers`.
+
+        Empty for a model that cannot say; it is then refused that policy.
+        """
+        return ()
+
+    def layer_form(self, layer: nn.Module) -> LayerForm | str:  # noqa: ARG002 - a family overrides
+        """The form of one of `layers`, or why none is known; its linears may be adapted already."""
+        return "its builder describes no form"
 
     @property
     def pad_id(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -22,6 +22,29 @@ StepsOrEpoch = Annotated[
 ]
 """How often something is done: every so many steps, or at the end of each epoch."""
 
+Activations: TypeAlias = Literal["auto", "keep", "recompute-mlp", "checkpoint"]
+"""What a forward pass leaves for the backward pass; what it does not is computed again.
+
+keep: all of it; recompute-mlp: not that of the layers' MLPs; checkpoint: only what enters each
+layer. auto stands for one of them, chosen before a run begins, and for keep where nobody chooses.
+"""
+
+MICRO_BATCH_TOKENS = 4096
+"""The budget where nobody has chosen another: in reach of the fastest, on all that was measured."""
+
+
+def _tokens_or_wish(value: object) -> object:
+    counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if counts or value in ("auto", "calibrate"):
+        return value
+    raise ValueError("must be a number of tokens, at least 1, or auto, or calibrate")
+
+
+TokensOrWish = Annotated[
+    Annotated[int, Field(ge=1)] | Literal["auto", "calibrate"], BeforeValidator(_tokens_or_wish)
+]
+"""Most tokens in a forward pass, or how that number is to be found before a run begins."""
+
 
 class TrainPlan(Options):
     """What the loop needs to know, whichever trainer runs it."""
@@ -31,8 +54,15 @@ class TrainPlan(Options):
     global_batch_size: int = Field(
         8, ge=1, description="Rows per optimizer step, over all ranks and micro-batches."
     )
-    micro_batch_tokens: int = Field(
-        2048, ge=1, description="Most tokens in one forward pass; a longer row goes alone."
+    micro_batch_tokens: TokensOrWish = Field(
+        "auto",
+        description="Most tokens in one forward pass; a longer row goes alone. auto: 4096, or 2048 "
+        "where memory is short; calibrate: what a trial before the first step finds fastest.",
+    )
+    composition: Literal["shuffled", "fixed"] = Field(
+        "shuffled",
+        description="Rows meet others in every epoch; or (fixed) the batches of the first one come "
+        "again, in another order.",
     )
     layout: Literal["auto", "segments", "padded"] = Field(
         "auto", description="Rows laid end to end, or padded; auto takes segments where it can."
@@ -75,8 +105,15 @@ class TrainPlan(Options):
     max_grad_norm: float | None = Field(
         1.0, gt=0, description="Clip the global gradient norm to this; null for no clipping."
     )
-    gradient_checkpointing: bool = Field(
-        False, description="Keep only what enters each layer, and compute the rest again backwards."
+    activations: Activations = Field(
+        "auto",
+        description="What is kept for the backward pass: keep all of it, recompute-mlp all but "
+        "that of MLPs, checkpoint what enters each layer; auto the first of them that fits memory.",
+    )
+    allocator: Literal["lean", "fast", "system"] = Field(
+        "fast",
+        description="What happens to freed memory (glibc): fast keeps it for the next tensor, lean "
+        "gives it back, system leaves all as it is.",
     )
     non_finite: Literal["stop", "skip"] = Field(
         "stop", description="What to do with a step whose loss is not a finite number."
@@ -107,11 +144,36 @@ class TrainPlan(Options):
     )
 
     @property
+    def token_budget(self) -> int:
+        """Most tokens in one forward pass, as far as that is known before it is settled."""
+        given = self.micro_batch_tokens
+        return given if isinstance(given, int) else MICRO_BATCH_TOKENS
+
+    @property
     def decides_by_evaluation(self) -> str:
         """The option by which held-out figures change what a run leaves; empty if none does."""
         if self.early_stopping_patience is not None:
             return "early_stopping_patience"
         return "export_best" if self.export_best else ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_spelling(cls, options: Any) -> Any:
+        """`gradient_checkpointing` of earlier versions: true for checkpoint, false for keep."""
+        if not isinstance(options, Mapping) or "gradient_checkpointing" not in options:
+            return options
+        rest = {name: value for name, value in options.items() if name != "gradient_checkpointing"}
+        former = options["gradient_checkpointing"]
+        if former not in (True, False):
+            raise ValueError("gradient_checkpointing must be true or false; better say activations")
+        meant = "checkpoint" if former else "keep"
+        said = rest.get("activations", meant)
+        if said != meant and (former or said == "checkpoint"):
+            raise ValueError(
+                f"gradient_checkpointing: {str(former).lower()} is an older word for activations: "
+                f"{meant}, and activations is {said}; leave gradient_checkpointing out"
+            )
+        return {**rest, "activations": said}
 
     @model_validator(mode="before")
     @classmethod

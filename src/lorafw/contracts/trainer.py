@@ -53,6 +53,8 @@ class TrainJob:
             adapter, …): JSON values, options by name or a digest.
         accept_changed: parts that need not agree.
         row_name: what the user calls a training row, by its index in `rows`.
+        prefix_cache: folder on whose disk training keeps, for as long as the fit lasts, what enters
+            the lowest adapted layer; None to compute it every time.
     """
 
     model: AdaptedModel
@@ -69,6 +71,7 @@ class TrainJob:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     accept_changed: Collection[str] = ()
     row_name: Callable[[int], str] = numbered
+    prefix_cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["CpuSegments", "Spans"]
+__all__ = ["CpuSegments", "Rows", "Spans", "attend", "attend_backward"]
 
 Spans: TypeAlias = list[tuple[int, int]]
 """Start and end of every segment."""
+
+Rows: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
+"""Queries `[tokens, heads, dim]`, keys and values `[tokens, kv_heads, dim]`; views will do."""
 
 # Query rows whose scores are held at once in the backward pass: more would leave the cache and
 # waste work on the masked half, fewer would leave the matrix products too thin.
@@ -26,10 +29,63 @@ _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF
 
 
 class CpuSegments(torch.autograd.Function):
-    """Flash attention forward, and backward in blocks of plain matrix products.
+    """Flash attention forward, and backward in blocks of plain matrix products."""
 
-    Both follow Dao et al. 2022 (arXiv:2205.14135, algorithm 1 and appendix B.4). With `L` the
-    log-sum-exp of a row's scores, which the forward pass keeps, and `D = rowsum(dO * O)`:
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: Spans, scale: float
+    ) -> Tensor:
+        out, log_sum_exp = attend((query, key, value), spans, scale)
+        ctx.save_for_backward(query, key, value, out, log_sum_exp)
+        ctx.spans, ctx.scale = spans, scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        # Looked at once: where layers are computed again, they are made for one look.
+        query, key, value, *kept = ctx.saved_tensors
+        rows = query, key, value
+        grads = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+        attend_backward(grads, d_out, rows, (kept[0], kept[1]), ctx.spans, ctx.scale)
+        return *grads, None, None
+
+
+def attend(rows: Rows, spans: Spans, scale: float) -> tuple[Tensor, Tensor]:
+    """Causal attention within each span.
+
+    Args:
+        rows: query, key and value.
+        spans: together all tokens.
+        scale: factor of the scores.
+
+    Returns:
+        `[tokens, heads, dim]`, and the log-sum-exp of every row's scores `[tokens, heads]`, fp32
+        or wider.
+    """
+    query = rows[0]
+    out = query.new_empty(query.shape)
+    log_sum_exp = query.new_empty(query.shape[:2], dtype=_wide(query.dtype))
+    for start, stop in spans:
+        heads_first = (each[None, start:stop].transpose(1, 2) for each in rows)
+        segment, scores = _flash(*heads_first, 0.0, True, scale=scale)
+        out[start:stop] = segment[0].transpose(0, 1)
+        log_sum_exp[start:stop] = scores[0].t()
+    return out, log_sum_exp
+
+
+def attend_backward(
+    grads: Rows,
+    d_out: Tensor,
+    rows: Rows,
+    kept: tuple[Tensor, Tensor],
+    spans: Spans,
+    scale: float,
+) -> None:
+    """Write the gradients of `rows`, which are query, key and value, into `grads`.
+
+    Both passes follow Dao et al. 2022 (arXiv:2205.14135, algorithm 1 and appendix B.4). With `L`
+    the log-sum-exp of a row's scores and `D = rowsum(dO * O)`:
 
         P = exp(scale Q K^T - L)    dV = P^T dO      dS = P * (dO V^T - D)
                                     dK = scale dS^T Q    dQ = scale dS K
@@ -40,39 +96,22 @@ class CpuSegments(torch.autograd.Function):
     passes over them in the dtype of the inputs. Query heads that share a key head are rows of one
     product; keys are never repeated.
     """
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: Spans, scale: float
-    ) -> Tensor:
-        out = query.new_empty(query.shape)
-        log_sum_exp = query.new_empty(query.shape[:2], dtype=_wide(query.dtype))
-        for start, stop in spans:
-            heads_first = (rows[None, start:stop].transpose(1, 2) for rows in (query, key, value))
-            segment, scores = _flash(*heads_first, 0.0, True, scale=scale)
-            out[start:stop] = segment[0].transpose(0, 1)
-            log_sum_exp[start:stop] = scores[0].t()
-        ctx.save_for_backward(query, key, value, out, log_sum_exp)
-        ctx.spans, ctx.scale = spans, scale
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, out, log_sum_exp = ctx.saved_tensors
-        kv_heads, group = key.shape[1], query.shape[1] // key.shape[1]
-        delta = (d_out.to(log_sum_exp.dtype) * out).sum(-1)
-        q = _fold(query, log_sum_exp / -ctx.scale, kv_heads)
-        d_o = _fold(d_out, -delta, kv_heads)
-        k, v = _with_ones(key), _with_ones(value)
-        d_q, d_k, d_v = (torch.empty_like(rows[..., :-2]) for rows in (q, k, v))
-        for start, stop in ctx.spans:
-            rows, keys = slice(start * group, stop * group), slice(start, stop)
-            d_k[:, keys], d_v[:, keys] = _segment_gradients(
-                q[:, rows], d_o[:, rows], k[:, keys], v[:, keys], d_q[:, rows], scale=ctx.scale
-            )
-        d_query = d_q.view(kv_heads, -1, group, d_q.shape[-1]).transpose(0, 1).reshape(query.shape)
-        return d_query, d_k.transpose(0, 1), d_v.transpose(0, 1), None, None
+    (query, key, value), (out, log_sum_exp) = rows, kept
+    kv_heads, group = key.shape[1], query.shape[1] // key.shape[1]
+    delta = (d_out.to(log_sum_exp.dtype) * out).sum(-1)
+    q = _fold(query, log_sum_exp / -scale, kv_heads)
+    d_o = _fold(d_out, -delta, kv_heads)
+    k, v = _with_ones(key), _with_ones(value)
+    d_q, d_k, d_v = (torch.empty_like(rows[..., :-2]) for rows in (q, k, v))
+    for start, stop in spans:
+        queries, keys = slice(start * group, stop * group), slice(start, stop)
+        d_k[:, keys], d_v[:, keys] = _segment_gradients(
+            q[:, queries], d_o[:, queries], k[:, keys], v[:, keys], d_q[:, queries], scale=scale
+        )
+    by_token = d_q.view(kv_heads, len(query), group, -1).transpose(0, 1)
+    grads[0].view(by_token.shape).copy_(by_token)
+    grads[1].copy_(d_k.transpose(0, 1))
+    grads[2].copy_(d_v.transpose(0, 1))
 
 
 def _segment_gradients(

@@ -1,8 +1,13 @@
-"""The blocks that a model of transformers repeats: its decoder or encoder layers."""
+"""The blocks that a model of transformers repeats: its decoder or encoder layers, their MLPs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
+
+_FEED_FORWARD = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
+"""What the families call it; in an encoder of BERT's kind it is no module of its own."""
 
 
 def repeated_blocks(module: nn.Module) -> tuple[nn.Module, ...]:
@@ -18,6 +23,12 @@ def repeated_blocks(module: nn.Module) -> tuple[nn.Module, ...]:
         return marked
     lists = _outermost(module, nn.ModuleList)
     return tuple(block for each in lists for block in each.children() if _computes(block))
+
+
+def feed_forward_parts(blocks: Iterable[nn.Module]) -> tuple[nn.Module, ...]:
+    """The MLP, or the experts with their router, of every block that has it as one module."""
+    found = (getattr(block, name, None) for block in blocks for name in _FEED_FORWARD)
+    return tuple(part for part in found if isinstance(part, nn.Module))
 
 
 def _computes(block: nn.Module) -> bool:

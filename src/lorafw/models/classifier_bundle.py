@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lorafw.contracts.model import Hidden, ModelBundle
 from lorafw.errors import ModelError
-from lorafw.models.blocks import repeated_blocks
+from lorafw.models.blocks import feed_forward_parts, repeated_blocks
 from lorafw.models.names import layer_linears
 from lorafw.types import Capability, Task, Tokenizer
 
@@ -80,6 +80,11 @@ class ClassifierBundle(ModelBundle):
     def layers(self) -> Sequence[nn.Module]:
         """The layers of encoder or decoder."""
         return repeated_blocks(self.module)
+
+    @property
+    def mlps(self) -> Sequence[nn.Module]:
+        """The feed-forward parts of those layers, where they are modules of their own."""
+        return feed_forward_parts(self.layers)
 
     @property
     def pad_id(self) -> int:

@@ -21,7 +21,7 @@ from lorafw.models._cpu_segments import CpuSegments, Spans
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["NAME", "register", "segment_attention", "segment_inputs"]
+__all__ = ["NAME", "register", "segment_attention", "segment_inputs", "spans_of"]
 
 NAME = "lorafw"
 """The `attn_implementation` under which `register` makes segments known."""
@@ -69,7 +69,7 @@ def segment_attention(
             *rows, edges, edges, longest, longest, scale=scale, window_size=(left, 0)
         )
         return out
-    spans = _spans(boundaries, len(query))
+    spans = spans_of(boundaries, len(query))
     if device.type == "cpu" and query.shape[-1] == value.shape[-1] and window is None:
         out = CpuSegments.apply(  # type: ignore[no-untyped-call]
             query, key, value, spans, scale
@@ -217,7 +217,7 @@ def _load_varlen(device: torch.device) -> Callable[..., Any] | None:
     return functools.partial(varlen_attn, enable_gqa=True)
 
 
-def _spans(boundaries: Tensor | Sequence[int], tokens: int) -> Spans:
+def spans_of(boundaries: Tensor | Sequence[int], tokens: int) -> Spans:
     """Return start and end of every segment that has tokens."""
     edges = _edges(boundaries)
     if not edges or edges[0] != 0 or edges[-1] != tokens or edges != sorted(edges):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from lorafw.contracts.model import Hidden, ModelBundle
+from lorafw.contracts.model import Hidden, LayerForm, ModelBundle
 from lorafw.models import segment_attention
-from lorafw.models.blocks import repeated_blocks
+from lorafw.models.blocks import feed_forward_parts, repeated_blocks
 from lorafw.models.head import head_form
+from lorafw.models.layer_form import layer_form
 from lorafw.models.names import layer_linears
 from lorafw.models.probes import check_causal, check_head, segments_agree
 from lorafw.types import Capability, Task, Tokenizer
@@ -112,6 +113,16 @@ class TransformersBundle(ModelBundle):
     def layers(self) -> Sequence[nn.Module]:
         """The layers of the decoder."""
         return repeated_blocks(self._decoder)
+
+    def layer_form(self, layer: nn.Module) -> LayerForm | str:
+        """The form of a layer, read from the names of its parts."""
+        module: Any = self.module
+        return layer_form(layer, module.config)
+
+    @property
+    def mlps(self) -> Sequence[nn.Module]:
+        """The feed-forward parts of those layers, where they are modules of their own."""
+        return feed_forward_parts(self.layers)
 
 
 def _decoder_of(model: Any) -> Any:

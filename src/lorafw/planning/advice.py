@@ -2,53 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from lorafw.contracts.plan import TrainPlan
+from lorafw.contracts.plan import MICRO_BATCH_TOKENS, TrainPlan
 from lorafw.planning.forecast import Forecast
 from lorafw.planning.rank_memory import RankMemory
+from lorafw.planning.settling import LADDER, ROOM
 from lorafw.types import Layout
 
 MUCH_PADDING = 0.2
-ROOM = 0.9
-"""Share of the memory that is planned with; the rest is for what no plan knows of."""
+Policies = Mapping[str, int | None]
 
 
-def advice(forecast: Forecast, plan: TrainPlan, available: int | None) -> list[str]:
+def advice(
+    forecast: Forecast, plan: TrainPlan, available: int | None, policies: Policies
+) -> list[str]:
     """Sentences for the user, the most pressing first.
 
     Args:
         forecast: of the run.
-        plan: that it was made for.
+        plan: as it was given.
         available: bytes that a rank may take; None if nobody knows.
+        policies: what a rank takes under each policy of activations; None where that is unknown.
     """
     found = [*_about_padding(forecast, plan)]
     if forecast.memory is None or available is None:
         return found
-    return [*_about_memory(forecast, forecast.memory, plan, available), *found]
+    return [*_about_memory(forecast, forecast.memory, plan, available, policies), *found]
 
 
 def fitting_budget(forecast: Forecast, memory: RankMemory, available: int) -> int:
     """Tokens of the largest micro-batch that fits; activations grow in step with its cells."""
-    each = (memory.activations + memory.head) / forecast.portions.largest_cells
+    each = memory.growing / forecast.portions.largest_cells
     return max(0, int((available * ROOM - memory.resting) / each))
 
 
 def _about_memory(
-    forecast: Forecast, memory: RankMemory, plan: TrainPlan, available: int
+    forecast: Forecast,
+    memory: RankMemory,
+    plan: TrainPlan,
+    available: int,
+    policies: Policies,
 ) -> Iterator[str]:
     fits = fitting_budget(forecast, memory, available)
-    cells = forecast.portions.largest_cells
-    if fits < cells:
-        if not plan.gradient_checkpointing:
-            yield "It does not fit: set plan.gradient_checkpointing: true."
+    enough = [way for way in LADDER if (policies.get(way) or available) <= ROOM * available]
+    if fits < forecast.portions.largest_cells:
+        if enough:
+            yield f"It does not fit: set plan.activations: {enough[0]}."
         yield _smaller(fits) if fits else _shared(forecast)
-    elif plan.gradient_checkpointing and fits > 16 * cells:
-        yield "There is room to spare: without plan.gradient_checkpointing it is faster."
-    elif forecast.portions.micro_batches > 1 and fits >= 2 * plan.micro_batch_tokens:
+    elif enough and LADDER.index(enough[0]) < LADDER.index(forecast.activations):
+        yield f"There is room to spare: plan.activations: {enough[0]} is faster."
+    elif _has_room_for_more(forecast, plan, fits):
         yield (
-            f"There is room to spare: plan.micro_batch_tokens: {_round(fits)} needs fewer passes."
+            f"There is room to spare: plan.micro_batch_tokens: {MICRO_BATCH_TOKENS} needs fewer "
+            "passes, and calibrate tells how many are best."
         )
+
+
+def _has_room_for_more(forecast: Forecast, plan: TrainPlan, fits: int) -> bool:
+    """Whether a larger budget would be of use: beyond the usual one it hardly ever is."""
+    small = plan.token_budget < MICRO_BATCH_TOKENS <= fits
+    return small and forecast.portions.micro_batches > 1
 
 
 def _smaller(fits: int) -> str:

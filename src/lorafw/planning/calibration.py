@@ -7,7 +7,7 @@ import time
 from lorafw.assembly.compose import Parts
 from lorafw.contracts.model import ModelRequest
 from lorafw.planning.forecast import Forecast, Rows
-from lorafw.training.gradient_checkpointing import layers_to_recompute, recomputed
+from lorafw.training.gradient_checkpointing import recomputed, to_recompute
 from lorafw.training.loss_module import LossModule
 from lorafw.training.process_group import local_device
 from lorafw.types import Batch
@@ -31,9 +31,9 @@ def seconds_per_cell(parts: Parts, rows: Rows, forecast: Forecast) -> float:
     chosen = [rows.prepared.rows[row] for row in forecast.portions.largest]
     batch = rows.encoder.collate(chosen, forecast.layout, model.bundle.pad_id).to(device)
     module = LossModule(model.bundle, parts.objective, model.penalty).eval()
-    layers = layers_to_recompute(model.bundle, wanted=parts.plan.gradient_checkpointing)
+    twice = to_recompute(model.bundle, parts.plan.activations)
     totals = {unit: float(n) for unit, n in parts.objective.counts(batch).items()}
-    with recomputed(layers):
+    with recomputed(twice):
         passes = _timed(module, batch, totals)
     return min(passes) / forecast.portions.largest_cells
 

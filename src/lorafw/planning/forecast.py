@@ -11,6 +11,7 @@ import torch
 from lorafw.assembly.compose import Parts
 from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.model import ModelBundle, ModelRequest
+from lorafw.contracts.plan import Activations, TrainPlan
 from lorafw.data.encoded.packed import lengths_of
 from lorafw.data.encoded.prepare import Prepared
 from lorafw.planning.portions import Portions, portions
@@ -45,6 +46,7 @@ class Forecast:
     Attributes:
         world_size: ranks.
         layout: how rows share a batch.
+        activations, micro_batch_tokens: of the plan that it was made for.
         portions: how the rows are cut.
         memory: of each rank; None if it could not be told.
         parameters: numbers in the model, and
@@ -55,6 +57,8 @@ class Forecast:
     world_size: int
     layout: Layout
     portions: Portions
+    activations: Activations
+    micro_batch_tokens: int
     memory: RankMemory | None = None
     parameters: int | None = None
     trainable: int | None = None
@@ -68,6 +72,8 @@ class Forecast:
         return {
             "world_size": self.world_size,
             "layout": self.layout.value,
+            "activations": self.activations,
+            "micro_batch_tokens": self.micro_batch_tokens,
             "parameters": self.parameters,
             "trainable": self.trainable,
             **cut,
@@ -102,7 +108,8 @@ def forecast(parts: Parts, rows: Rows, world_size: int, *, least: int = 0) -> Fo
 def _without_memory(parts: Parts, rows: Rows, world_size: int, unknown: str) -> Forecast:
     wish = parts.plan.layout
     layout = Layout.SEGMENTS if wish == "segments" else Layout.PADDED
-    return Forecast(world_size, layout, _portions(parts, rows, world_size, layout), unknown=unknown)
+    cut = _portions(parts, rows, world_size, layout)
+    return Forecast(world_size, layout, cut, **_told_of(parts.plan), unknown=unknown)
 
 
 def _with_memory(parts: Parts, rows: Rows, world_size: int, least: int) -> Forecast:
@@ -113,7 +120,7 @@ def _with_memory(parts: Parts, rows: Rows, world_size: int, least: int) -> Forec
         layout = parts.layouts(bundle)[0]
         cut = _portions(parts, rows, world_size, layout)
         if _operations(bundle, cut) < least:
-            return Forecast(world_size, layout, cut, unknown=_SOON_OVER)
+            return Forecast(world_size, layout, cut, **_told_of(parts.plan), unknown=_SOON_OVER)
         largest = [rows.prepared.rows[row] for row in cut.largest]
         batch = rows.encoder.collate(largest, layout, bundle.pad_id)
         passes = math.ceil(cut.micro_batches * cut.steps)
@@ -122,10 +129,15 @@ def _with_memory(parts: Parts, rows: Rows, world_size: int, least: int) -> Forec
         world_size=world_size,
         layout=layout,
         portions=cut,
+        **_told_of(parts.plan),
         memory=rank_memory(step, parts.trainer, world_size),
         parameters=step.parameters,
         trainable=step.trainable,
     )
+
+
+def _told_of(plan: TrainPlan) -> dict[str, Any]:
+    return {"activations": plan.activations, "micro_batch_tokens": plan.token_budget}
 
 
 def _operations(bundle: ModelBundle, cut: Portions) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lorafw.contracts.trainer import FitResult
@@ -30,6 +30,10 @@ class Foresight:
     def of(cls, forecast: Forecast) -> Foresight:
         """From this moment on."""
         return cls(forecast, resident_memory(), peak_memory())
+
+    def after_trial(self, forecast: Forecast) -> Foresight:
+        """With another forecast, after something that may have been larger than what it tells."""
+        return replace(self, forecast=forecast, earlier=peak_memory())
 
     def record(self, result: FitResult | None) -> dict[str, Any]:
         """What `run.json` holds of it."""

@@ -79,7 +79,7 @@ def portions(
 
 
 def _cut(lengths: Sequence[int], plan: TrainPlan, layout: Layout, seed: int) -> BatchPlan:
-    return BatchPlan(lengths, plan.global_batch_size, plan.micro_batch_tokens, layout, seed)
+    return BatchPlan(lengths, plan.global_batch_size, plan.token_budget, layout, seed)
 
 
 def _parts(batches: BatchPlan, step: int, world_size: int) -> Iterator[MicroBatch]:
@@ -91,7 +91,7 @@ def _parts(batches: BatchPlan, step: int, world_size: int) -> Iterator[MicroBatc
 def _longest(lengths: Sequence[int], plan: TrainPlan) -> Iterator[tuple[int, ...]]:
     """The longest row alone, where it is in no step that was looked at and goes alone anyway."""
     row = max(range(len(lengths)), key=lengths.__getitem__)
-    yield from islice([(row,)], int(lengths[row] > plan.micro_batch_tokens // 2))
+    yield from islice([(row,)], int(lengths[row] > plan.token_budget // 2))
 
 
 def _order(rows: Sequence[int], lengths: Sequence[int], layout: Layout) -> tuple[int, int]:

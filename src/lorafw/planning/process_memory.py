@@ -6,6 +6,12 @@ import re
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorafw.training import cgroup
+
+if TYPE_CHECKING:
+    import torch
 
 
 def peak_memory() -> int:
@@ -27,8 +33,19 @@ def resident_memory() -> int:
 
 
 def available_memory() -> int | None:
-    """Bytes that new processes can take on this machine; None where only Linux could tell."""
-    return _told("/proc/meminfo", "MemAvailable")
+    """Bytes that can still be had here, in a container too; None where only Linux could tell."""
+    told = (_told("/proc/meminfo", "MemAvailable"), cgroup.free_memory())
+    return min((free for free in told if free is not None), default=None)
+
+
+def available_to_rank(device: torch.device, local_ranks: int) -> int | None:
+    """Bytes that each of so many ranks on this machine can take, where its weights will be."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = available_memory()
+    return None if free is None else free // local_ranks
 
 
 def _told(path: str, field: str) -> int | None:

@@ -18,7 +18,7 @@ class RankMemory:
             share.
         engine: what the engine adds: buckets in which gradients meet, copies in whole precision,
             weights gathered for one layer.
-        libraries: as in `StepMemory`, whole on every rank.
+        libraries, holes: as in `StepMemory`, whole on every rank.
     """
 
     weights: int
@@ -29,6 +29,7 @@ class RankMemory:
     head: int
     engine: int
     libraries: int
+    holes: int = 0
 
     @property
     def total(self) -> int:
@@ -38,7 +39,12 @@ class RankMemory:
     @property
     def resting(self) -> int:
         """What does not grow with the micro-batch."""
-        return self.total - self.activations - self.head
+        return self.total - self.growing
+
+    @property
+    def growing(self) -> int:
+        """What does, in step with its tokens."""
+        return self.activations + self.head + self.holes
 
 
 def rank_memory(step: StepMemory, trainer: Trainer, world_size: int) -> RankMemory:
@@ -64,4 +70,5 @@ def rank_memory(step: StepMemory, trainer: Trainer, world_size: int) -> RankMemo
         head=step.head,
         engine=engine,
         libraries=step.libraries,
+        holes=step.holes,
     )

@@ -15,7 +15,7 @@ from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.planning.shapes_only import ShapesOnly, modules_stay
 from lorafw.training.allocator import KERNELS
-from lorafw.training.gradient_checkpointing import layers_to_recompute, recomputed
+from lorafw.training.gradient_checkpointing import recomputed, to_recompute
 from lorafw.training.loss_module import LossModule
 from lorafw.training.optimizer import build_optimizer
 from lorafw.types import Batch
@@ -27,6 +27,8 @@ _COMPILED = (torch.bfloat16, torch.float16)
 _KERNEL_BYTES = 1_000_000
 _SCRATCH_BYTES = 20_000_000
 """What a kernel, and all other memory of the libraries, was seen to take: torch 2.13 on x86-64."""
+_HOLES = 0.45
+"""Share by which a heap that is not given back was seen to outgrow what comes and goes in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class StepMemory:
         activations: what the forward pass leaves for the backward pass.
         head: the most that head, loss and backward pass hold for a moment beside all that.
         libraries: their code as far as it runs, scratch space, and compiled kernels that are kept.
+        holes: room in the heap between what comes and goes, where it is not given back.
         layer: weights of the largest of the model's layers, all of its own included.
         parameters: how many numbers the model has, those that are trained among them.
         trainable: how many are trained.
@@ -53,6 +56,7 @@ class StepMemory:
     activations: int
     head: int
     libraries: int
+    holes: int
     layer: int
     parameters: int
     trainable: int
@@ -68,13 +72,13 @@ def step_memory(
 ) -> StepMemory:
     """Run one micro-batch of a bundle that was built without weights; its module is changed.
 
-    Only the first layers are run, for the others are like them.
+    Only the first layers that hold something trained are run, for those above are like them.
 
     Args:
         bundle: as a builder gives it for the meta device.
         injector: what puts the adapter in.
         objective: what is minimised.
-        plan: with optimizer and gradient checkpointing.
+        plan: with optimizer and what is kept of a forward pass.
         batch: the largest micro-batch, on the CPU.
         passes: micro-batches of the run; each of them is taken to be of another size.
     """
@@ -94,7 +98,8 @@ def step_memory(
         optimizer=optimizer,
         activations=left,
         head=head,
-        libraries=_SCRATCH_BYTES + _kernels(every, passes * len(shapes.products)),
+        libraries=_libraries(every, passes * len(shapes.products), plan),
+        holes=int(_HOLES * (left + head)) if plan.allocator == "fast" else 0,
         layer=layer,
         parameters=sum(p.numel() for p in every),
         trainable=sum(p.numel() for p in trained.values()),
@@ -107,14 +112,14 @@ def _pass(
     """What is alive between forward and backward pass, and the most beside that in either."""
     module = LossModule(model.bundle, objective, model.penalty).eval()
     model.train(mode=True)
-    layers = layers_to_recompute(model.bundle, wanted=plan.gradient_checkpointing)
+    twice = to_recompute(model.bundle, plan.activations)
     totals = {unit: float(count) for unit, count in objective.counts(batch).items()}
     _give_gradients(model.trainable().values())
-    missing = keep_first_layers(model.bundle, RUN)
+    missing = keep_layers(model.bundle, first_trained(model), RUN)
     behind = [_bytes_behind(layer, shapes) for layer in model.bundle.layers[:RUN]]
     shapes.bytes.restart()
     resting = shapes.bytes.now
-    with recomputed(layers):
+    with recomputed(twice):
         loss: Any = module(batch.inputs, batch.labels, totals)
         left = shapes.bytes.now
         loss.backward()
@@ -129,15 +134,35 @@ def _bytes_behind(layer: nn.Module, shapes: ShapesOnly) -> list[int]:
     return found
 
 
-def keep_first_layers(bundle: ModelBundle, count: int) -> int:
-    """Take all but the first layers out of the lists that hold them; how many those were."""
+def first_trained(model: AdaptedModel) -> int:
+    """The number of the lowest layer in which something is trained; 0 if something else is, too.
+
+    Layers below it leave nothing for a backward pass, those above it do, trained or not.
+    """
+    trained = {id(parameter) for parameter in model.trainable().values()}
+    held = [trained & {id(p) for p in layer.parameters()} for layer in model.bundle.layers]
+    if trained.difference(*held):
+        return 0
+    return next(number for number, own in enumerate(held) if own)
+
+
+def keep_layers(bundle: ModelBundle, first: int, count: int) -> int:
+    """Take all layers but some out of the list that holds them; how many above those are gone.
+
+    Args:
+        bundle: whose module is changed.
+        first: the first of those that stay, unless there are too few above it.
+        count: how many stay.
+    """
     layers = {id(layer) for layer in bundle.layers}
     lists = [part for part in bundle.module.modules() if isinstance(part, nn.ModuleList)]
-    before = len(layers)
+    gone = 0
     for part in lists:
         if len(part) > count and all(id(layer) in layers for layer in part):
-            del part[count:]
-    return before - len(bundle.layers)
+            start = min(first, len(part) - count)
+            gone += len(part) - start - count
+            del part[start + count :], part[:start]
+    return gone
 
 
 def _remembered(model: AdaptedModel, plan: TrainPlan) -> int:
@@ -151,10 +176,11 @@ def _remembered(model: AdaptedModel, plan: TrainPlan) -> int:
     return _bytes(value for value in held if isinstance(value, Tensor))
 
 
-def _kernels(parameters: Iterable[nn.Parameter], products: int) -> int:
-    """On a CPU, oneDNN compiles a kernel for each shape of a product that is not in fp32."""
+def _libraries(parameters: Iterable[nn.Parameter], products: int, plan: TrainPlan) -> int:
+    """What is taken beside tensors; on a CPU, oneDNN compiles products that are not in fp32."""
     compiled = any(p.dtype in _COMPILED and p.device.type == "cpu" for p in parameters)
-    return min(KERNELS, products) * _KERNEL_BYTES if compiled else 0
+    kernels = min(KERNELS[plan.allocator], products) if compiled else 0
+    return _SCRATCH_BYTES + kernels * _KERNEL_BYTES
 
 
 def _give_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -11,7 +11,7 @@ from lorafw.testing.promise import NotPromised, skip_unless
 from lorafw.types import Capability, Encoded, Layout, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -105,18 +105,31 @@ class ModelContract(ComponentContract, kind="model"):
         assert off <= 1e-5, f"rows times head_weight differ from logits by {off:.1e}"
 
     def test_layers_computed_twice_change_no_gradient(self, model: ModelBuilder) -> None:
-        from lorafw.testing.values import equal
-        from lorafw.training.gradient_checkpointing import recomputed
-
         bundle = self.build(model)
         if not bundle.layers:
             raise NotPromised("the model does not say what its layers are")
+        self._check_computed_twice(bundle, bundle.layers, "layer")
+
+    def test_mlps_computed_twice_change_no_gradient(self, model: ModelBuilder) -> None:
+        bundle = self.build(model)
+        if not bundle.mlps:
+            raise NotPromised("the model does not say what its feed-forward parts are")
+        inside = {part for layer in bundle.layers for part in layer.modules()}
+        assert inside.issuperset(bundle.mlps), "a feed-forward part is in none of the layers"
+        self._check_computed_twice(bundle, bundle.mlps, "feed-forward part")
+
+    def _check_computed_twice(
+        self, bundle: ModelBundle, parts: Sequence[nn.Module], what: str
+    ) -> None:
+        from lorafw.testing.values import equal
+        from lorafw.training.gradient_checkpointing import recomputed
+
         bundle.module.requires_grad_(True)
         once = _gradients(bundle)
-        with _calls_counted(bundle.layers[0]) as calls, recomputed(bundle.layers):
+        with _calls_counted(parts[0]) as calls, recomputed(parts):
             twice = _gradients(bundle)
-        assert len(calls) == 2, f"the first layer was computed {len(calls)} times, not twice"
-        assert equal(twice, once), "gradients differ when layers are computed twice"
+        assert len(calls) == 2, f"the first {what} was computed {len(calls)} times, not twice"
+        assert equal(twice, once), f"gradients differ when every {what} is computed twice"
 
     def test_the_identity_of_the_base_is_stable(self, model: ModelBuilder) -> None:
         first, second = self.build(model).base, self.build(model).base

@@ -53,11 +53,16 @@ def training_plan(**changes: Any) -> TrainPlan:
     )
 
 
-def toy_model(device: torch.device | str = "cpu") -> AdaptedModel:
-    """The toy Llama with an adapter that acts; always the same."""
+def toy_model(device: torch.device | str = "cpu", **options: Any) -> AdaptedModel:
+    """The toy Llama with an adapter that acts; always the same.
+
+    Args:
+        device: where it lies.
+        options: further ones of the toy injector.
+    """
     bundle = toy_bundle()
     bundle.module.to(device)
-    model = ToyInjector(r=4).inject(bundle)
+    model = ToyInjector(r=4, **options).inject(bundle)
     as_if_trained(model, SEED)
     return model
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lorafw.contracts import Trainer
 from lorafw.testing.engine import CLOSE, EngineContract, largest_difference
-from lorafw.testing.promise import NotPromised
+from lorafw.testing.promise import NotPromised, skip_unless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,21 @@ class TrainerContract(EngineContract):
                 after = {name: p.detach().cpu().clone() for name, p in frozen.items()}
         assert before, "nothing is frozen"
         assert equal(after, before), "training changed frozen parameters"
+
+    def test_a_kept_prefix_changes_no_bit(self, trainer: Trainer, tmp_path: Path) -> None:
+        from lorafw.testing.toy_training import started, toy_model, train, training_plan
+        from lorafw.testing.values import equal
+        from lorafw.types import Capability
+
+        skip_unless(trainer, Capability.WHOLE_PARAMETERS)
+        plan, found = training_plan(composition="fixed"), []
+        for place in (None, tmp_path):
+            with started(trainer) as running:
+                model = toy_model(running.world.device, top_layers=1)
+                found.append(train(running, model, plan, prefix_cache=place))
+        computed, kept = found
+        assert kept.figures("loss") == computed.figures("loss"), "losses differ"
+        assert equal(kept.values, computed.values), "parameters differ"
 
     def test_events_come_in_order_and_each_step_once(
         self, trainer: Trainer, tmp_path: Path

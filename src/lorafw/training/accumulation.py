@@ -18,6 +18,7 @@ from lorafw.contracts.trainer import TrainJob
 from lorafw.training.embedding_noise import EmbeddingNoise
 from lorafw.training.guards.memory import TokenBudget, free_what_failed, is_out_of_memory
 from lorafw.training.loss_scaling import LossScaling
+from lorafw.training.prefix.frozen_prefix import FrozenPrefix
 from lorafw.training.randomness import seed_step
 from lorafw.training.share import Share, Shares
 from lorafw.types import Batch
@@ -48,10 +49,16 @@ class Accumulation:
     """Forward and backward passes of the steps of one job."""
 
     def __init__(
-        self, job: TrainJob, engine: Engine, shares: Shares, budget: TokenBudget, scale: LossScaling
+        self,
+        job: TrainJob,
+        engine: Engine,
+        shares: Shares,
+        budget: TokenBudget,
+        scale: LossScaling,
+        prefix: FrozenPrefix,
     ) -> None:
         self._job, self._engine, self._shares = job, engine, shares
-        self._budget, self._scale = budget, scale
+        self._budget, self._scale, self._prefix = budget, scale, prefix
         self._noise = EmbeddingNoise(job)
         self._reducing = False
 
@@ -118,7 +125,8 @@ class Accumulation:
         """
         engine, self._reducing = self._engine, False
         with engine.accumulate(last=last):
-            loss = self._forward(batch, one)
+            with self._prefix.used(one.inputs):
+                loss = self._forward(batch, one)
             self._reducing = last
             engine.backward(loss * (engine.world.world_size * self._scale.factor))
         return loss.detach()

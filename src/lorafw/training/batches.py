@@ -51,6 +51,7 @@ class BatchPlan:
         lengths: tokens of every row.
         global_batch_size: rows per optimizer step; the last step of an epoch may have fewer.
         budget: most tokens in a micro-batch; padding counts under `Layout.PADDED`.
+        fixed: every epoch has the global batches of the first one, in another order.
     """
 
     lengths: Sequence[int]
@@ -58,6 +59,7 @@ class BatchPlan:
     budget: int
     layout: Layout
     seed: int
+    fixed: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -67,6 +69,8 @@ class BatchPlan:
     def rows_of(self, step: int) -> list[int]:
         """The rows of one optimizer step."""
         epoch, index = divmod(step, self.steps_per_epoch)
+        if self.fixed and epoch:
+            epoch, index = 0, int(shuffled(self.steps_per_epoch, self.seed, epoch)[index])
         order = shuffled(len(self.lengths), self.seed, epoch)
         start = index * self.global_batch_size
         return [int(row) for row in order[start : start + self.global_batch_size]]

@@ -14,7 +14,7 @@ from lorafw.contracts.engine import Engine, EngineJob, TrainingState, World
 from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
 from lorafw.training.engine_trainer import EngineTrainer
 from lorafw.training.evaluation import evaluate
-from lorafw.training.gradient_checkpointing import layers_to_recompute, recomputed
+from lorafw.training.gradient_checkpointing import recomputed, to_recompute
 from lorafw.training.loop import Loop
 from lorafw.training.loss_module import LossModule
 from lorafw.training.optimizer import build_optimizer
@@ -87,9 +87,9 @@ class EngineRunner(RunningTrainer):
         optimizer = build_optimizer(job.plan, parameters, job.model.learning_rate_scales())
         blocks = job.model.bundle.layers
         request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm, blocks)
-        layers = layers_to_recompute(job.model.bundle, wanted=job.plan.gradient_checkpointing)
+        twice = to_recompute(job.model.bundle, job.plan.activations)
         engine = self._trainer.open_engine(request, self.world)
-        self._recomputing.enter_context(recomputed(layers))
+        self._recomputing.enter_context(recomputed(twice))
         wrapped.eval()  # the base never drops anything; the adapter is switched on its own
         return engine
 
@@ -119,7 +119,7 @@ def _what_it_serves(job: TrainJob) -> tuple[object, ...]:
     plan = job.plan
     moments = (plan.weight_decay, plan.betas, plan.eps)
     options = (plan.optimizer, plan.optimizer_options, *moments, plan.max_grad_norm)
-    return (job.model.bundle.module, job.objective, options, plan.gradient_checkpointing)
+    return (job.model.bundle.module, job.objective, options, plan.activations)
 
 
 def _restarted(state: TrainingState) -> TrainingState:

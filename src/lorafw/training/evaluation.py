@@ -29,7 +29,7 @@ def evaluate(job: TrainJob, engine: Engine) -> Mapping[str, float]:
     if not job.eval_rows:
         return {}
     lengths = lengths_of(job.eval_rows)
-    plan = BatchPlan(lengths, len(lengths), job.plan.micro_batch_tokens, job.layout, job.seed)
+    plan = BatchPlan(lengths, len(lengths), job.plan.token_budget, job.layout, job.seed)
     world, names = engine.world, job.objective.sums_of(job.model.bundle)
     parts = plan.sweep(world.rank, world.world_size)
     sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)

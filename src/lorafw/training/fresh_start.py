@@ -40,9 +40,7 @@ def start_from_rows(job: TrainJob, running: RunningTrainer) -> None:
 def first_batches(job: TrainJob, rows: int, device: torch.device) -> list[Batch]:
     """The rows that training begins with, or all there are: a pure function of the job's seed."""
     plan = job.plan
-    batches = BatchPlan(
-        lengths_of(job.rows), rows, plan.micro_batch_tokens, job.layout, seed=job.seed
-    )
+    batches = BatchPlan(lengths_of(job.rows), rows, plan.token_budget, job.layout, seed=job.seed)
     return list(collated(job, job.rows, batches.step(0, rank=0, world_size=1), device))
 
 

@@ -1,7 +1,7 @@
-"""Gradient checkpointing: a layer keeps only what enters it, and is computed again backwards.
+"""Gradient checkpointing: a module keeps only what enters it, and is computed again backwards.
 
-After Chen et al. 2016 (arXiv:1604.06174), in its non-reentrant form. What is wrapped is a layer's
-`forward` and not the call of the layer: hooks by which sharded training gathers a layer's weights
+After Chen et al. 2016 (arXiv:1604.06174), in its non-reentrant form. What is wrapped is a layer's,
+or its MLP's, `forward` and not the call: hooks by which sharded training gathers a layer's weights
 lie around the call and run once for each direction, as they do without it.
 """
 
@@ -18,29 +18,33 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.checkpoint import checkpoint
 
 from lorafw.contracts.model import ModelBundle
+from lorafw.contracts.plan import Activations
 from lorafw.errors import ConfigError
+
+MARK = "recomputed"
+"""True on a `forward` that computes twice; who does a module's work without calling it, asks."""
 
 
 @contextmanager
-def recomputed(layers: Sequence[nn.Module]) -> Iterator[None]:
-    """While open, these layers are computed twice wherever there is a backward pass."""
+def recomputed(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """While open, these modules are computed twice wherever there is a backward pass."""
     with ExitStack() as wrapped:
-        for layer in layers:
-            wrapped.enter_context(_wrapped(layer))
+        for module in modules:
+            wrapped.enter_context(_wrapped(module))
         yield
 
 
 @contextmanager
-def _wrapped(layer: Any) -> Iterator[None]:
-    own = vars(layer).get("forward")  # one put there by someone else, such as accelerate
-    layer.forward = _twice(layer.forward)
+def _wrapped(module: Any) -> Iterator[None]:
+    own = vars(module).get("forward")  # one put there by someone else, such as accelerate
+    module.forward = _twice(module.forward)
     try:
         yield
     finally:
         if own is None:
-            del layer.forward
+            del module.forward
         else:
-            layer.forward = own
+            module.forward = own
 
 
 def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +61,7 @@ def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:
             whole, *given, use_reentrant=False, early_stop=False, determinism_check="none", **named
         )
 
+    setattr(forward_twice, MARK, True)
     return forward_twice
 
 
@@ -96,18 +101,20 @@ class _RecomputeFirst(torch.autograd.Function):
         return gradient
 
 
-def layers_to_recompute(bundle: ModelBundle, *, wanted: bool) -> Sequence[nn.Module]:
-    """The layers that a plan with or without gradient checkpointing recomputes.
+def to_recompute(bundle: ModelBundle, activations: Activations) -> Sequence[nn.Module]:
+    """The modules that a policy computes again; none for `auto`, which is settled before.
 
     Raises:
-        ConfigError: it is wanted, and the model does not say what its layers are.
+        ConfigError: the model does not say what they are.
     """
-    if not wanted:
+    if activations in ("auto", "keep"):
         return ()
-    if not bundle.layers:
+    found = bundle.layers if activations == "checkpoint" else bundle.mlps
+    if not found:
+        what = "layers" if activations == "checkpoint" else "feed-forward parts"
         raise ConfigError(
-            "this model does not say which layers could be computed again.",
-            where="plan.gradient_checkpointing",
+            f"this model does not say which {what} could be computed again.",
+            where="plan.activations",
             mend="Leave this option out, or lower plan.micro_batch_tokens.",
         )
-    return bundle.layers
+    return found

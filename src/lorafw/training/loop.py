@@ -13,6 +13,7 @@ from lorafw.training.evaluation import evaluate
 from lorafw.training.guards.frozen import FrozenGuard
 from lorafw.training.guards.learning import LearningGuard
 from lorafw.training.loss_scaling import LossScaling
+from lorafw.training.prefix.frozen_prefix import FrozenPrefix
 from lorafw.training.record import Record
 from lorafw.training.schedule import learning_rate
 from lorafw.training.share import Shares
@@ -44,11 +45,13 @@ class Loop:
         self._judge = Judge(job.plan, job.objective)
         self._checkpoints = Checkpoints(job, engine)
         self._scale = LossScaling(job.model, engine)
+        self._prefix = FrozenPrefix(job, engine.world)
         self._record = Record(job, engine.world, self._judge, self.steps)
 
     def run(self) -> FitResult:
         """Train from the newest checkpoint, or from the start, to the last step."""
-        self._job.model.prepare_steps(self.steps)
+        self._job.model.prepare_steps(self.steps, tokens=self._shares.tokens_in(self.steps))
+        self._tell_remarks()
         progress = self._checkpoints.resume()
         self._scale.restore(progress.scale)
         self._record.begin(progress)
@@ -67,8 +70,9 @@ class Loop:
 
     def _train(self, learning: LearningGuard) -> Ended:
         """Steps up to the last one, or until there is a reason to end before it."""
-        stepper = Stepper(self._job, self._engine, self._stop, self._shares, self._scale, learning)
-        with self._scale.hooked():
+        parts = self._job, self._engine, self._stop, self._shares, self._scale
+        stepper = Stepper(*parts, learning, self._prefix)
+        with self._scale.hooked(), self._prefix.opened():
             while self._record.progress.step < self.steps:
                 if self._judge.is_over(self._record.progress.best):
                     return "early stopping"
@@ -113,6 +117,10 @@ class Loop:
         message = f"The weights of step {best.step} are kept, the best ones."
         self._record.tell("notice", message=message)
         return best.figures
+
+    def _tell_remarks(self) -> None:
+        for remark in self._job.model.remarks:
+            self._record.tell("notice", message=remark)
 
     def _evaluate(self) -> None:
         self._record.add_evaluation(evaluate(self._job, self._engine))

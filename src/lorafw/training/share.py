@@ -27,13 +27,22 @@ class Shares:
         plan, self._job, self._world = job.plan, job, world
         self.lengths = lengths_of(job.rows)
         self._batches = BatchPlan(
-            self.lengths, plan.global_batch_size, plan.micro_batch_tokens, job.layout, job.seed
+            self.lengths,
+            plan.global_batch_size,
+            plan.token_budget,
+            job.layout,
+            job.seed,
+            fixed=plan.composition == "fixed",
         )
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one pass over the rows."""
         return self._batches.steps_per_epoch
+
+    def tokens_in(self, steps: int) -> int:
+        """Real tokens in so many steps, as if all steps had equally many."""
+        return round(sum(self.lengths) * steps / self.steps_per_epoch)
 
     def rows_of(self, step: int) -> list[int]:
         """The rows of one step, of all ranks."""

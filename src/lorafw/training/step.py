@@ -16,6 +16,7 @@ from lorafw.training.guards.finite import FiniteGuard, is_finite
 from lorafw.training.guards.learning import LearningGuard
 from lorafw.training.guards.memory import TokenBudget, explained
 from lorafw.training.loss_scaling import LossScaling
+from lorafw.training.prefix.frozen_prefix import FrozenPrefix
 from lorafw.training.share import Share, Shares
 from lorafw.training.stopping import StopFlag
 
@@ -61,11 +62,12 @@ class Stepper:
         shares: Shares,
         scale: LossScaling,
         learning: LearningGuard,
+        prefix: FrozenPrefix,
     ) -> None:
         self._job, self._engine, self._stop, self._shares = job, engine, stop, shares
         self._scale, self._learning = scale, learning
         self._budget = TokenBudget(job, engine)
-        self._accumulation = Accumulation(job, engine, shares, self._budget, scale)
+        self._accumulation = Accumulation(job, engine, shares, self._budget, scale, prefix)
         self._finite = FiniteGuard(job, engine)
 
     def take(self, step: int, learning_rate: float) -> StepReport | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from lorafw.training.launching.cores import shared_among
 from lorafw.verification.assignment import FAILURE
 
 _WORKER = "lorafw.verification.worker"
@@ -73,7 +74,7 @@ def _started(folder: Path, ranks: int) -> Iterator[list[Process]]:
 
 def _variables(ranks: int) -> dict[str, str]:
     """What every rank finds in its environment; a lone one is told of no others."""
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(shared_among(ranks))
     shared = {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
     if ranks == 1:
         return shared

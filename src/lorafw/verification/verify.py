@@ -115,7 +115,7 @@ def _prepared(
         folder=folder,
         trainers=ways,
         injectors=adapters,
-        budgets=request.budgets or (parts.plan.micro_batch_tokens, 1),
+        budgets=request.budgets or (parts.plan.token_budget, 1),
         ranks=request.ranks or usual_ranks(),
         steps=request.steps,
         own=parts.names["trainer"],

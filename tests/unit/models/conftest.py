@@ -23,6 +23,8 @@ _SIZES = {
 _FAMILIES: dict[str, dict[str, Any]] = {
     "llama": _SIZES,
     "qwen2": _SIZES | {"tie_word_embeddings": True},
+    "qwen3": _SIZES,
+    "glm": _SIZES,
     "gemma2": _SIZES | {"sliding_window": 16, "final_logit_softcapping": 3.0},
     "cohere": _SIZES | {"logit_scale": 0.25},
     "granite": _SIZES | {"logits_scaling": 3.0},

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is meant")
+
 GROWTH = """
+import sys
 import torch
 from lorafw.planning.process_memory import resident_memory
-from lorafw.training.allocator import keep_little
-keep_little()
+from lorafw.training.allocator import set_allocator
+set_allocator(sys.argv[1])
 torch.zeros(4 << 20)  # what glibc would learn from: a block of 16 MiB comes and goes
 before = resident_memory()
 several = [torch.ones(1 << 20) for _ in range(16)]
@@ -19,10 +23,11 @@ print((resident_memory() - before) >> 20)
 """
 
 KERNELS_KEPT = """
+import sys
 import torch
 from lorafw.planning.process_memory import resident_memory
-from lorafw.training.allocator import keep_little
-keep_little()
+from lorafw.training.allocator import set_allocator
+set_allocator(sys.argv[1])
 torch.set_num_threads(1)
 left, right = torch.ones(2, 600, 64).bfloat16(), torch.ones(2, 64, 600).bfloat16()
 left @ right
@@ -33,15 +38,30 @@ print((resident_memory() - before) >> 20)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is meant")
-def test_memory_of_large_tensors_is_given_back() -> None:
-    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True)
+def grown(script: str, way: str, **variables: str) -> int:
+    """By how many MiB a process has grown that was told this way."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, way],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 8
+    return int(done.stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the size of a process")
+@linux
+@pytest.mark.parametrize(("way", "kept"), [("lean", False), ("fast", True)])
+def test_memory_of_large_tensors_is_given_back_or_kept(way: str, kept: bool) -> None:
+    growth = grown(GROWTH, way)
+    assert growth > 48 if kept else growth < 8
+
+
+@linux
+def test_what_the_environment_says_stays() -> None:
+    assert grown(GROWTH, "fast", MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="65536") < 8
+
+
+@linux
 def test_few_compiled_kernels_are_kept() -> None:
-    done = subprocess.run([sys.executable, "-c", KERNELS_KEPT], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 64
+    assert grown(KERNELS_KEPT, "lean") < 64

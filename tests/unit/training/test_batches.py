@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ plans = st.builds(
     budget=st.integers(1, 600),
     layout=st.sampled_from(Layout),
     seed=st.integers(0, 2**64),
+    fixed=st.booleans(),
 )
 ranks = st.integers(1, 5)
 PINNED = [5, 2, 3, 7, 0, 6, 1, 4]
@@ -63,6 +66,28 @@ def test_a_sweep_has_every_row_once(plan: BatchPlan, world: int) -> None:
     parts = [micro for rank in range(world) for micro in plan.sweep(rank, world)]
     rows = [row for micro in parts if not micro.filler for row in micro.rows]
     assert sorted(rows) == list(range(len(plan.lengths)))
+
+
+@given(plans, ranks, st.integers(0, 4))
+def test_fixed_epochs_have_the_first_ones_micro_batches(
+    plan: BatchPlan, world: int, epoch: int
+) -> None:
+    fixed, steps = replace(plan, fixed=True), range(plan.steps_per_epoch)
+    for rank in range(world):
+        first, later = (
+            [fixed.step(each * plan.steps_per_epoch + step, rank, world) for step in steps]
+            for each in (0, epoch)
+        )
+        assert sorted(map(repr, first)) == sorted(map(repr, later))
+        assert first == [replace(plan, fixed=False).step(step, rank, world) for step in steps]
+
+
+def test_fixed_epochs_have_an_order_of_their_own() -> None:
+    plan = BatchPlan([1] * 40, 2, 100, Layout.SEGMENTS, seed=3, fixed=True)
+    orders = {
+        tuple(tuple(plan.rows_of(20 * epoch + step)) for step in range(20)) for epoch in range(4)
+    }
+    assert len(orders) == 4
 
 
 def test_tokens_are_balanced_over_ranks() -> None:

@@ -124,5 +124,5 @@ def _plugin(job: EngineJob, world: World, sharding: Sharding) -> FullyShardedDat
             auto_wrap_policy="transformer_based_wrap" if layers else "no_wrap",
             transformer_cls_names_to_wrap=layers or None,
             cpu_ram_efficient_loading=False,  # every rank has read the weights already
-            activation_checkpointing=False,  # plan.gradient_checkpointing does it
+            activation_checkpointing=False,  # plan.activations does it
         )

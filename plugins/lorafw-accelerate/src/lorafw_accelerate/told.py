@@ -43,7 +43,7 @@ _MUST_BE: Mapping[str, tuple[str, str]] = {
     "dynamo_backend": ("no", "Nothing is compiled."),
     "fsdp_version": ("2", "`accelerate to-fsdp2` rewrites a file."),
     "fsdp_auto_wrap_policy": ("transformer_based_wrap", "Weights are gathered layer by layer."),
-    "fsdp_activation_checkpointing": ("false", "Set plan.gradient_checkpointing instead."),
+    "fsdp_activation_checkpointing": ("false", "Set plan.activations: checkpoint."),
     "fsdp_activation_checkpointing_offload": ("false", "Nothing of it is offered here."),
     "fsdp_ignored_modules": ("none", "Every module is shared among the ranks."),
     "parallelism_config": ("{}", "Ranks share rows and weights, and nothing else."),

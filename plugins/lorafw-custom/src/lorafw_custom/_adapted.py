@@ -22,6 +22,7 @@ from lorafw_custom._linear import LoRALinear
 from lorafw_custom._over_layer import LoRAOverLayer
 from lorafw_custom._sharing import share_inputs
 from lorafw_custom._starts import start_values
+from lorafw_custom.fast.path import FastPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lorafw.contracts import ModelBundle
     from lorafw.types import AdapterSpec, AdapterState
     from lorafw_custom._starts import Start
+    from lorafw_custom.fast.path import Fast, Kernels
 
 Adapted: TypeAlias = LoRALinear | LoRAOverLayer | LoRAEmbedding | ExpertsUpdate
 
@@ -43,6 +45,7 @@ class CustomAdaptedModel(AdaptedModel):
         spec: what is adapted, and how.
         start: where A and B start.
         lora_plus_ratio: how many times as fast as A a B learns.
+        fast, kernels: which layers are computed by hand, and how their formulas are run.
 
     Raises:
         AdapterError: a target is no linear layer, or is quantised in a way not known here; or the
@@ -56,6 +59,8 @@ class CustomAdaptedModel(AdaptedModel):
         *,
         start: Start = "kaiming",
         lora_plus_ratio: float = 1.0,
+        fast: Fast = "auto",
+        kernels: Kernels = "auto",
     ) -> None:
         self.bundle, self.spec = bundle, spec
         self._start, self._ratio = start, lora_plus_ratio
@@ -71,6 +76,7 @@ class CustomAdaptedModel(AdaptedModel):
         self.train(mode=False)
         self.reset(seed=0)
         share_inputs(bundle, [each for each in made.values() if isinstance(each, LoRALinear)])
+        self._fast = FastPath(bundle, fast=fast, kernels=kernels)
 
     def trainable(self) -> Mapping[str, nn.Parameter]:
         """A, B and magnitudes under canonical names, module by module; then trained parts."""
@@ -95,6 +101,15 @@ class CustomAdaptedModel(AdaptedModel):
         if self._ratio == 1:
             return {}
         return {self.spec.pair_of(module)[1]: self._ratio for module in self.spec.targets}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Which layers take the fast path, and why others do not."""
+        return self._fast.remarks
+
+    def prepare_steps(self, steps: int, *, tokens: int) -> None:  # noqa: ARG002 - of the contract
+        """Compile what a run of so many tokens is worth compiling for."""
+        self._fast.prepare(tokens)
 
     def reset(self, seed: int) -> None:
         """Fresh values, a pure function of seed, name and weight."""

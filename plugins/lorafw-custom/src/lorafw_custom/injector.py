@@ -22,6 +22,16 @@ class CustomInjector(LoRAOptions):
         description="Where A and B start: kaiming, gaussian (B zero), orthogonal, or pissa, the "
         "weight's principal part (arXiv:2404.02948).",
     )
+    fast: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compute decoder layers of the Llama form by hand-written passes: auto, those "
+        "that can be; on, all or refuse; off, none.",
+    )
+    kernels: Literal["auto", "compiled", "eager"] = Field(
+        "auto",
+        description="How those passes do all but matrix products: compiled, eager, or compiled if "
+        "the run is long enough to be worth it (auto).",
+    )
 
     def inject(self, bundle: ModelBundle) -> AdaptedModel:
         """Adapt the bundle's module with lorafw's own layers; see `LoRAInjector.inject`."""
@@ -35,7 +45,12 @@ class CustomInjector(LoRAOptions):
             fault = f"{self.init} is no start for experts in one tensor, {spec.parameters[0]}."
             raise AdapterError(fault, where="injector.init", mend="Use kaiming.")
         return CustomAdaptedModel(
-            bundle, spec, start=self.init, lora_plus_ratio=self.lora_plus_ratio
+            bundle,
+            spec,
+            start=self.init,
+            lora_plus_ratio=self.lora_plus_ratio,
+            fast=self.fast,
+            kernels=self.kernels,
         )
 
     def for_spec(self, spec: AdapterSpec) -> Self:

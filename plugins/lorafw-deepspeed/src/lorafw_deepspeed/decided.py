@@ -63,7 +63,7 @@ RULES = (
     _remove("train_micro_batch_size_per_gpu", "plan.micro_batch_tokens"),
     _remove("gradient_accumulation_steps", "plan.global_batch_size", "plan.micro_batch_tokens"),
     _remove("gradient_clipping", "plan.max_grad_norm"),
-    _remove("activation_checkpointing", "plan.gradient_checkpointing"),
+    _remove("activation_checkpointing", "plan.activations"),
     Rule("managed_gradient_accumulation", f"{_LOOP}; remove it", (True,)),
     Rule("gradient_allreduce_op", "ranks are averaged; remove it", ("mean",)),
     Rule("zero_allow_untested_optimizer", f"{_OPTIMIZER}; remove it", (True,)),

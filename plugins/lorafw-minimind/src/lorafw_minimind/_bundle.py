@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
-from lorafw.contracts.model import Hidden
+from lorafw.contracts.model import Hidden, LayerForm
 from lorafw.models.names import layer_linears
 from lorafw.models.transformers_bundle import TransformersBundle
 from lorafw.types import Capability, Tokenizer
@@ -54,6 +55,13 @@ class MiniMindBundle(TransformersBundle):
         self.lora_targets = lora_targets(model, targets)
         if self._balance and not self._balance.per_sequence:
             self.capabilities |= {Capability.SPLIT_DEPENDENT}
+
+    def layer_form(self, layer: nn.Module) -> LayerForm | str:
+        """The form of a layer; MiniMind's have words of their own for what they are given."""
+        form = super().layer_form(layer)
+        if isinstance(form, str):
+            return form
+        return replace(form, tables="tables", mask="mask", cache="cache")
 
     def hidden(self, inputs: Mapping[str, Tensor]) -> Hidden:
         """The rows before the head, and one balance loss per position if the model has routers."""

@@ -44,7 +44,7 @@ class AdaLoRAModel(TunedModel):
         weight: float = self.config.orth_reg_weight
         return weight * torch.stack(norms).mean()
 
-    def prepare_steps(self, steps: int) -> None:
+    def prepare_steps(self, steps: int, *, tokens: int) -> None:  # noqa: ARG002 - of the contract
         """Fit the budget's schedule into the run.
 
         Raises:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lorafw.adapters.live.bias_choice import chosen_biases
+from lorafw.adapters.live.layer_choice import check_layer_choice
 from lorafw.adapters.live.row_choice import Wanted, chosen_rows
 from lorafw.contracts.injector import LoRAInjector
 from lorafw.errors import AdapterError, ConfigError
@@ -59,6 +60,14 @@ class LoRAOptions(LoRAInjector):
     layers_to_transform: tuple[int, ...] | None = Field(
         None, description="Adapt only layers of these numbers, from 0; null for all."
     )
+    top_layers: int | None = Field(
+        None, ge=1, description="Adapt only so many of the last layers; null for all."
+    )
+    prefix_cache: bool = Field(
+        default=False,
+        description="Compute what enters the lowest adapted layer in the first epoch only, and "
+        "keep it on disk; needs plan.composition: fixed.",
+    )
     modules_to_save: tuple[str, ...] = Field(
         (), description="Names or suffixes of modules that are trained whole and saved as well."
     )
@@ -77,6 +86,16 @@ class LoRAOptions(LoRAInjector):
         gt=0,
         description="B learns this many times as fast as A (LoRA+, arXiv:2402.12354).",
     )
+
+    @model_validator(mode="after")
+    def _layers_are_chosen_once(self) -> Self:
+        check_layer_choice(self)
+        return self
+
+    @property
+    def caches_prefix(self) -> bool:
+        """The option `prefix_cache`."""
+        return self.prefix_cache
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -109,6 +128,7 @@ class LoRAOptions(LoRAInjector):
             self.target_modules,
             exclude=self.exclude_modules,
             layers=self.layers_to_transform,
+            top=self.top_layers,
         )
         trained = *bundle.head_modules, *saved_modules(bundle, self.modules_to_save, targets)
         parameters = parameters_among(module, targets)
@@ -155,6 +175,8 @@ class LoRAOptions(LoRAInjector):
             "target_modules": spec.targets,
             "exclude_modules": (),
             "layers_to_transform": None,
+            "top_layers": None,
+            "prefix_cache": False,
             "modules_to_save": spec.trained,
             "trainable_tokens": dict(spec.token_rows),
             "bias": spec.biases or "none",

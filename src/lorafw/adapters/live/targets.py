@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from lorafw.adapters.live.layer_choice import LAYER_NUMBER, top_numbers, within_layers
 from lorafw.adapters.live.target_faults import (
     KEY,
     holds_experts,
@@ -29,9 +30,6 @@ ALL_LINEAR = "all-linear"
 SQUARE = "square"
 """MiniMind's choice: every linear of a layer that gives as many features as it takes."""
 
-LAYER_NUMBER = re.compile(r"\.(\d+)\.")
-"""The first number in a module's name: that of its layer."""
-
 
 def select_targets(
     bundle: ModelBundle,
@@ -39,6 +37,7 @@ def select_targets(
     *,
     exclude: Sequence[str] = (),
     layers: Collection[int] | None = None,
+    top: int | None = None,
 ) -> tuple[str, ...]:
     """The full names of the modules to adapt, in the order of the model's modules.
 
@@ -53,6 +52,7 @@ def select_targets(
             list of full names and of suffixes such as `q_proj` or `mlp.up_proj`.
         exclude: full names or suffixes of modules that are left out all the same.
         layers: numbers of the layers to adapt; None for all, and for what is in no layer.
+        top: how many of the last layers to adapt, instead.
 
     Raises:
         AdapterError: nothing matches (an entry of a list each), what matches is neither linear nor
@@ -70,7 +70,8 @@ def select_targets(
         chosen = _matching(wanted, parts, _by_name_only(bundle, parts))
     else:
         chosen = _listed(wanted, parts, bundle.module)
-    chosen = _within(_without(chosen, exclude), layers)
+    chosen = _without(chosen, exclude)
+    chosen = within_layers(chosen, top_numbers(chosen, top) if top else layers)
     refuse_repeated(chosen, bundle.module)
     refuse_trained_rows(chosen, bundle)
     return tuple(name for name in parts if name in chosen)
@@ -190,21 +191,6 @@ def _without(chosen: set[str], exclude: Sequence[str]) -> set[str]:
     if not chosen:
         raise AdapterError("leaves nothing to adapt.", where="injector.exclude_modules")
     return chosen
-
-
-def _within(chosen: set[str], layers: Collection[int] | None) -> set[str]:
-    if layers is None:
-        return chosen
-    numbers = {name: int(found[1]) for name in chosen if (found := LAYER_NUMBER.search(name))}
-    kept = {name for name in chosen if name not in numbers or numbers[name] in layers}
-    known = set(numbers.values())
-    if missing := sorted(set(layers) - known):
-        raise AdapterError(
-            f"there is no layer {missing[0]} with modules to adapt.",
-            where="injector.layers_to_transform",
-            mend=f"There are {min(known)} to {max(known)}." if known else "",
-        )
-    return kept
 
 
 def _listed(entries: Sequence[str], parts: dict[str, nn.Module], module: nn.Module) -> set[str]:

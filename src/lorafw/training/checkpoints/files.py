@@ -26,7 +26,7 @@ from lorafw.errors import CheckpointError
 
 FORMAT = 2
 """1 had one digest for all that makes up a run, and none of the tensors."""
-_STATE, _METHOD, _ABOUT = "state.safetensors", "method.safetensors", "checkpoint.json"
+_STATE, _METHOD, ABOUT = "state.safetensors", "method.safetensors", "checkpoint.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Stored:
     """What a checkpoint holds.
 
     Attributes:
-        about: JSON values: `fingerprint` and `progress`.
+        about: JSON values: `fingerprint`, `progress`, and what was `settled`.
         state: values and the optimizer's tensors by canonical parameter name.
         method: what the adapter's method has to remember beyond these; mostly nothing.
     """
@@ -54,7 +54,7 @@ def write_files(folder: Path, stored: Stored) -> None:
     digests = {_STATE: _overall(write_tensors(folder / _STATE, flat(stored.state)))}
     if stored.method:
         digests[_METHOD] = _overall(write_tensors(folder / _METHOD, stored.method))
-    write_json(folder / _ABOUT, {"format": FORMAT, **stored.about, "digests": digests})
+    write_json(folder / ABOUT, {"format": FORMAT, **stored.about, "digests": digests})
 
 
 def read_files(folder: Path) -> Stored:
@@ -76,10 +76,10 @@ def read_files(folder: Path) -> Stored:
 
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         kind, progress = about["format"], about.get("progress")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"cannot be read: {error}.", where=str(folder / _ABOUT)) from error
+        raise CheckpointError(f"cannot be read: {error}.", where=str(folder / ABOUT)) from error
     if kind != FORMAT:
         raise CheckpointError(
             f"has format {kind}, and this version of lorafw continues format {FORMAT} only.",
@@ -87,7 +87,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
             mend="Continue it with the version that wrote it, or start a new run.",
         )
     if not progress or _STATE not in about.get("digests", {}):
-        raise CheckpointError("is damaged: parts are missing.", where=str(folder / _ABOUT))
+        raise CheckpointError("is damaged: parts are missing.", where=str(folder / ABOUT))
     checked: dict[str, Any] = about
     return checked
 

@@ -21,7 +21,8 @@ from lorafw.types import Tokenizer
 _SAME_UPDATE = {
     "micro_batch_tokens",
     "layout",
-    "gradient_checkpointing",
+    "activations",
+    "allocator",
     "evaluate_every",
     "checkpoint_every",
     "keep_checkpoints",

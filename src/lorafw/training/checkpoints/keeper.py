@@ -23,6 +23,7 @@ from lorafw.training.checkpoints.files import Stored, read_files, write_files
 from lorafw.training.checkpoints.fingerprint import Change
 from lorafw.training.checkpoints.from_rank_0 import receive, tell
 from lorafw.training.checkpoints.progress import Checkpoint
+from lorafw.training.checkpoints.settled import settled_options
 from lorafw.training.guards.finite import require_finite
 
 
@@ -44,7 +45,11 @@ class Checkpoints:
             return
         state, method = self._engine.state(), self._job.model.training_state()
         require_finite(state, method)
-        about = {"fingerprint": fingerprint_of(self._job), "progress": asdict(checkpoint)}
+        about = {
+            "fingerprint": fingerprint_of(self._job),
+            "progress": asdict(checkpoint),
+            "settled": settled_options(self._job.plan),
+        }
         tell(lambda: self._write(checkpoint, Stored(about, state, method)), self._engine.world)
         self._saved = checkpoint
 

@@ -62,7 +62,7 @@ class TokenBudget:
 
     def __init__(self, job: TrainJob, engine: Engine) -> None:
         self._job, self._engine = job, engine
-        self.tokens = job.plan.micro_batch_tokens
+        self.tokens = job.plan.token_budget
 
     def offers(self) -> list[float]:
         """This rank's budget at this rank's place, so that their sum over ranks shows them all."""
@@ -99,7 +99,7 @@ class TokenBudget:
             self._job.emit(
                 "notice",
                 message=f"Memory ran out: micro-batches have at most {tokens} tokens from now on, "
-                f"instead of plan.micro_batch_tokens {self._job.plan.micro_batch_tokens}.",
+                f"instead of plan.micro_batch_tokens {self._job.plan.token_budget}.",
             )
 
 
@@ -113,7 +113,7 @@ def refuse_single(rows: Sequence[int], name: str, tokens: int) -> None:
         return
     raise TrainingError(
         f"memory does not suffice for {name} alone: it has {tokens} tokens.",
-        mend="Lower encoder.max_length, set plan.gradient_checkpointing: true, or train a base of "
+        mend="Lower encoder.max_length, set plan.activations: checkpoint, or train a base of "
         "fewer bits.",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from lorafw.training.launching.cores import shared_among
 from lorafw.training.launching.environment import WORKER
 from lorafw.training.launching.meeting import Place
 from lorafw.training.launching.worker import LAUNCHER
@@ -48,4 +49,4 @@ def _threads(environment: Mapping[str, str], nproc: int) -> dict[str, str]:
     """Ranks share the cores, unless the user says otherwise."""
     if "OMP_NUM_THREADS" in environment:
         return {}
-    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // nproc))}
+    return {"OMP_NUM_THREADS": str(shared_among(nproc))}

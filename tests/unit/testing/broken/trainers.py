@@ -27,6 +27,7 @@ _RESTART = "it starts again after it was closed"
 _FROZEN = "frozen parameters stay bit identical"
 _EVENTS = "events come in order and each step once"
 _RESUMED = "a resumed run ends as an uninterrupted one bit for bit"
+_PREFIX = "a kept prefix changes no bit"
 RANKS = "two ranks train what one does"
 
 BREAKS: Mapping[str, tuple[str, ...]] = {
@@ -38,10 +39,10 @@ BREAKS: Mapping[str, tuple[str, ...]] = {
     "hoard": (_GIVEN_UP,),
     "reckless": (_NOT_FINITE,),
     "dialect": (_MOVES,),
-    "memory": (_NOT_FINITE, _AGAIN, _TWICE, _RESTART, _RESUMED),
+    "memory": (_NOT_FINITE, _AGAIN, _TWICE, _RESTART, _RESUMED, _PREFIX),
     "thaw": (
         *(_FROZEN, _STATE, _GIVEN_UP, _NOT_FINITE, _UPDATE),
-        *(_TWICE, _RESTART, _EVENTS, _RESUMED),
+        *(_TWICE, _RESTART, _EVENTS, _RESUMED, _PREFIX),
     ),
     "echo": (_EVENTS, _UPDATE, _RESUMED),
 }
