@@ -16,7 +16,9 @@ from lorafw_accelerate._start import start_accelerate
 def open_whole(job: EngineJob, world: World) -> AccelerateEngine:
     """Let Accelerate wrap the module; every rank holds every parameter."""
     accelerator = start_accelerate(world)
-    return AccelerateEngine(job, world, accelerator, accelerator.prepare_model(job.module))
+    # It lies where it belongs: on CPU ranks Accelerate would copy it from "cpu" to "cpu:0".
+    wrapped = accelerator.prepare_model(job.module, device_placement=False)
+    return AccelerateEngine(job, world, accelerator, wrapped)
 
 
 class AccelerateEngine(WholeEngine):
