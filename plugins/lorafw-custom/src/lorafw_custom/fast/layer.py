@@ -101,10 +101,15 @@ class FastLayer:
         rows = torch.ones(_REHEARSED, weight.shape[1], dtype=weight.dtype, device=weight.device)
         wide = torch.promote_types(weight.dtype, torch.float32)
         angles = torch.ones(_REHEARSED, pairs, dtype=wide, device=weight.device)
-        geometry = Geometry(angles, angles, [0, _REHEARSED], _REHEARSED)
-        x = rows[None].requires_grad_()
-        with torch.enable_grad():
-            torch.autograd.grad(self.by_hand(x, geometry).sum(), x)
+        geometry = Geometry(angles, angles.clone(), [0, _REHEARSED], _REHEARSED)
+        factors = [factor for projection in self._projections for factor in projection.live()]
+        # A layer's rows want a gradient or, in the lowest, want none: kernels differ in that.
+        for wanted in (False, True):
+            x = rows[None].clone().requires_grad_(wanted)
+            with torch.enable_grad():
+                out = self.by_hand(x, geometry)
+            if out.requires_grad:
+                torch.autograd.grad(out.sum(), [x] if wanted else factors)
 
     def _ready(self, hidden: Tensor, named: dict[str, Any]) -> bool:
         """Whether all is in its place: no cache, no cast, no weight sharded, no update left out."""
