@@ -11,8 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def environment(workdir: Path, *, threads: int) -> dict[str, str]:
     """The environment of a measured process; what libraries cache goes below `workdir`."""
     fixed = {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
+        **threads_of(threads),
         "CUDA_VISIBLE_DEVICES": "",
         "DS_ACCELERATOR": "cpu",
         "HF_HUB_OFFLINE": "1",
@@ -22,3 +21,8 @@ def environment(workdir: Path, *, threads: int) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
     }
     return {**os.environ, **fixed}
+
+
+def threads_of(threads: int) -> dict[str, str]:
+    """The variables that give a process its threads; of the two, PyTorch heeds MKL's first."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}

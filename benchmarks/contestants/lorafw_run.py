@@ -10,6 +10,7 @@ from typing import Any
 
 import lorafw
 from benchmarks.contestants.step_marks import StepMarks
+from benchmarks.environment import threads_of
 from benchmarks.job import Job, Outcome
 from benchmarks.measure import StepClock
 from benchmarks.model import ALPHA, RANK, SEED
@@ -34,7 +35,7 @@ def run(job: Job, *, injector: Mapping[str, Any], ranks: int = 1) -> Outcome:
     order = visiting_order(len(rows))
     write_texts(rows, folder / "rows.jsonl", order=order)
     _check(job, folder / "rows.jsonl", order)
-    os.environ["OMP_NUM_THREADS"] = str(max(1, job.threads // ranks))  # what ranks will find
+    os.environ.update(threads_of(max(1, job.threads // ranks)))  # what ranks will find
     result = lorafw.run(_config(job, injector), nproc=ranks)
     events = [json.loads(line) for line in (result.folder / "events.jsonl").open()]
     steps = [event for event in events if event["event"] == "step_end"]
