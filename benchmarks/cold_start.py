@@ -20,6 +20,7 @@ from benchmarks.first_step import Start, timed, write_rows
 from benchmarks.table import Column, comparison
 
 ALLOWED_SECONDS = 6.0
+ASKED_FOR = "kernels compiled"  # what no default chooses for so short a run is shown, not judged
 COLUMNS = (
     Column[Start]("s to the first step", lambda row: row.first_step, ".2f"),
     Column[Start]("s to the end", lambda row: row.whole, ".2f"),
@@ -53,7 +54,8 @@ def main(rounds: int, threads: int, allowed: float, report: Path | None) -> None
     if report is not None:
         told = {name: [asdict(start) for start in each] for name, each in starts.items()}
         report.write_text(json.dumps({"conditions": title, "starts": told}, indent=2) + "\n")
-    slow = [name for name, start in medians.items() if start.first_step > allowed]
+    judged = {name: start for name, start in medians.items() if ASKED_FOR not in name}
+    slow = [name for name, start in judged.items() if start.first_step > allowed]
     click.echo(f"Over {allowed:g} s: {'; '.join(slow)}." if slow else f"All within {allowed:g} s.")
     sys.exit(1 if slow else 0)
 
@@ -81,7 +83,7 @@ def _variants() -> Mapping[str, Sequence[str]]:
         return {"defaults": ()}
     return {
         "defaults": (),
-        "kernels compiled": ("injector.kernels=compiled",),
+        ASKED_FOR: ("injector.kernels=compiled",),
         "fast off": ("injector.fast=off",),
     }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lorafw.errors import AdapterError
 from lorafw_custom.fast.quickening import quicken
-from lorafw_custom.fast.running import Runner, compiled, in_blocks
+from lorafw_custom.fast.running import Runner, compiled, in_blocks, warily_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,13 +64,16 @@ class FastPath:
     def _compile(self, layer: FastLayer) -> None:
         from torch._dynamo.exc import TorchDynamoException  # slow to import
 
-        self._runner.way = compiled
-        try:
-            layer.rehearse()
-        except TorchDynamoException as error:
-            self._runner.way = in_blocks
-            cause = str(error).strip().splitlines()[0]
-            self.remarks += (f"Kernels cannot be compiled, so steps take longer: {cause}",)
+        for way in (compiled, warily_compiled):
+            self._runner.way = way
+            try:
+                layer.rehearse()
+            except TorchDynamoException as error:
+                cause = str(error).strip().splitlines()[0]
+            else:
+                return
+        self._runner.way = in_blocks
+        self.remarks += (f"Kernels cannot be compiled, so steps take longer: {cause}",)
 
     def _refuse_others(self) -> None:
         if not self._reasons and self._layers:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Runner", "compiled", "in_blocks"]
+__all__ = ["Runner", "compiled", "in_blocks", "warily_compiled"]
 
 _BLOCK = 64
 _CACHED = ("cpu", "meta")  # the latter stands for the former where memory is foretold
@@ -45,21 +45,36 @@ def in_blocks(formula: Callable[..., None], *rows: Tensor, **constants: Any) -> 
 def compiled(formula: Callable[..., None], *rows: Tensor, **constants: Any) -> None:
     """Run a formula as one kernel, compiled once for all layers, lengths and widths.
 
+    The compiler is taken to know all instructions of the processor, which saves trying each.
+
     Raises:
         TorchDynamoException: it could not be compiled.
     """
+    _compiled(formula, *rows, trusting=True, **constants)
+
+
+def warily_compiled(formula: Callable[..., None], *rows: Tensor, **constants: Any) -> None:
+    """As `compiled`, for a compiler older than the processor: its instructions are tried first."""
+    _compiled(formula, *rows, trusting=False, **constants)
+
+
+def _compiled(
+    formula: Callable[..., None], *rows: Tensor, trusting: bool, **constants: Any
+) -> None:
     from torch._dynamo.exc import FailOnRecompileLimitHit  # slow to import
 
     try:
-        _kernel(formula)(*rows, **constants)
+        _kernel(formula, trusting)(*rows, **constants)
     except FailOnRecompileLimitHit:  # a process that trained many kinds of models
         in_blocks(formula, *rows, **constants)
 
 
 @functools.cache
-def _kernel(formula: Callable[..., None]) -> Callable[..., None]:
+def _kernel(formula: Callable[..., None], trusting: bool) -> Callable[..., None]:
     # One thread compiles: a pool of processes would stay for as long as training does.
+    instructions = {"cpp.vec_isa_ok": True} if trusting else {}
+    options: Any = {"compile_threads": 1, **instructions}
     kernel: Callable[..., None] = torch.compile(
-        formula, dynamic=True, fullgraph=True, options={"compile_threads": 1}
+        formula, dynamic=True, fullgraph=True, options=options
     )
     return kernel
