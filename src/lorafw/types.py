@@ -56,6 +56,8 @@ class Capability(StrEnum):
     """Every rank holds every parameter whole while training."""
     WHOLE_GRADIENTS = "whole-gradients"
     """Reduced gradients can be read, whole and by name, between the last backward and the step."""
+    SETTABLE_GRADIENTS = "settable-gradients"
+    """Whole gradients can be put in the place of the reduced ones before the step."""
     WHOLE_OPTIMIZER = "whole-optimizer"
     """The optimizer of every rank sees every parameter and every gradient whole."""
 

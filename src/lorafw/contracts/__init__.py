@@ -19,8 +19,8 @@ from lorafw.contracts.model import (
 )
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
-from lorafw.contracts.scenario import Scenario, Session
-from lorafw.contracts.trainer import FitResult, RunningTrainer, Trainer, TrainJob
+from lorafw.contracts.scenario import Scenario, Session, Steer, Task, Tensors
+from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, Trainer, TrainJob
 
 __all__ = [
     "AdaptedModel",
@@ -35,6 +35,7 @@ __all__ = [
     "ExportRequest",
     "Exporter",
     "FitResult",
+    "Guide",
     "Hidden",
     "LayerForm",
     "Listener",
@@ -51,7 +52,10 @@ __all__ = [
     "RunningTrainer",
     "Scenario",
     "Session",
+    "Steer",
     "StepOutcome",
+    "Task",
+    "Tensors",
     "TrainJob",
     "TrainPlan",
     "Trainer",

@@ -98,6 +98,18 @@ class Engine(ABC):
     def gradients(self) -> dict[str, Tensor]:
         """Reduced, whole, unclipped gradients by name, between the last backward and the step."""
 
+    def set_gradients(self, gradients: Mapping[str, Tensor]) -> None:
+        """Put whole gradients in the place of the reduced ones; the step clips and takes them.
+
+        Raises:
+            TrainingError: the backend keeps no gradients that could be replaced; its trainer then
+                does not offer `SETTABLE_GRADIENTS`.
+        """
+        from lorafw.errors import TrainingError
+
+        del gradients
+        raise TrainingError("this trainer's gradients cannot be replaced.")
+
     @abstractmethod
     def step(self, *, learning_rate: float) -> StepOutcome:
         """Clip, update at `learning_rate` times each group's `lr_scale`, and zero gradients.

@@ -1,23 +1,156 @@
-"""Scenario: the order in which things are trained, a short program against Session."""
+"""Scenario: the order in which things are trained, a short program against Session.
+
+A scenario is run from its start again after a crash. What a session has finished it remembers, by
+name, and gives at once: so a scenario names what it asks for, every name once, and keeps nothing
+else than what it can compute again from there. Everything a session does is collective: every rank
+runs the same program, and everything that comes back is the same on all of them.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from lorafw.contracts.component import Component
-from lorafw.contracts.trainer import FitResult
+from lorafw.contracts.injector import AdaptedModel
+from lorafw.contracts.objective import Objective
+from lorafw.contracts.trainer import FitResult, Guide
+from lorafw.types import Capability, Encoded, Example
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Tensors: TypeAlias = "Mapping[str, Tensor]"
+"""fp32 tensors on the CPU, by name; of parameters by their canonical names."""
+
+Steer: TypeAlias = "Callable[[Example], AbstractContextManager[Example]]"
+"""What is done to the model for the sake of one held-out row; gives the row that is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One data set of a sequence.
+
+    Attributes:
+        name: of its own among the tasks of a run; `train` where the run has one data set.
+        rows: what is trained on.
+        eval_rows: the held-out rows; may be empty.
+        epochs: passes over `rows`.
+        metrics: names of those it is judged by, beside its held-out loss; the first is its own.
+    """
+
+    name: str
+    rows: Sequence[Encoded]
+    eval_rows: Sequence[Encoded] = ()
+    epochs: int = 1
+    metrics: Sequence[str] = ()
 
 
 class Session(Protocol):
-    """What a scenario may do. Finished stages are remembered, so a resumed run skips them."""
+    """What a scenario may do."""
 
-    def fit(self, stage: str) -> FitResult | None:
-        """Train on the training rows; None if the stage was finished by an earlier process."""
+    tasks: Sequence[Task]
+    """In the order they were listed; one, if the run has one data set."""
+    model: AdaptedModel
+    """With its one live adapter. Its values are to be read and written by the methods below."""
+    objective: Objective
+    seed: int
+
+    def fit(
+        self,
+        stage: str,
+        *,
+        task: Task | None = None,
+        guide: Guide | None = None,
+        objective: Objective | None = None,
+    ) -> FitResult:
+        """Train the live adapter on from what it is, with a fresh optimizer.
+
+        Of a stage that is finished the result is told, and the live adapter takes the values it
+        had at its end.
+
+        Args:
+            stage: a name of its own in this run.
+            task: what to train on, and how long; the only one, if the run has one.
+            guide: what is to be added to the training.
+            objective: one to take in place of the run's, with the same units.
+
+        Raises:
+            Interrupted: the process was asked to stop; a checkpoint was written.
+        """
 
     def evaluate(self) -> Mapping[str, float]:
-        """Held-out figures of the model as it is."""
+        """Held-out figures of the model as it is, on all tasks together."""
+
+    def score(self, stage: str, task: Task, *, steer: Steer | None = None) -> Mapping[str, float]:
+        """Figures of the live model on a task's held-out rows; remembered.
+
+        Args:
+            stage: what has been trained so far; with the task's name, a name of its own.
+            task: its held-out rows are measured: `loss`, and the figures of its metrics.
+            steer: done to the model for each row, one after another.
+        """
+
+    def once(self, name: str, compute: Callable[[], Tensors]) -> Tensors:
+        """What `compute` gives, computed once and kept in the run's folder; remembered.
+
+        Args:
+            name: a name of its own in this run.
+            compute: called on every rank; what rank 0 made is kept.
+        """
+
+    def values(self) -> Tensors:
+        """A copy of the trainable parameters as they are now."""
+
+    def load(self, values: Tensors) -> None:
+        """Write values into the trainable parameters; a fit then begins from them.
+
+        Raises:
+            AdapterError: a name is missing or too many, or a shape differs.
+        """
+
+    def reset(self, seed: int | None = None) -> None:
+        """Make the adapter what it was before any training, or one from another seed."""
+
+    def gradient(self, rows: Sequence[Encoded], *, squared: bool = False) -> Tensors:
+        """The gradient of the loss of given rows at the live values, without dropout.
+
+        The same for any number of ranks and any micro-batches. The trainer must keep
+        `WHOLE_PARAMETERS`. May be asked for inside `Guide.adjust` too.
+
+        Args:
+            rows: at least one.
+            squared: give the mean over rows of the square of each row's own gradient, its loss
+                being the sum over what it trains (the diagonal of the empirical Fisher
+                information), in place of the gradient of the mean loss.
+        """
+
+    def losses(self, rows: Sequence[Encoded]) -> Sequence[float]:
+        """The loss of each row at the live values: the sum over what it trains, in nats."""
+
+    def embed(self, rows: Sequence[Encoded]) -> Tensor:
+        """What the base model, without adapter, makes of rows: [rows, width], fp32 on the CPU.
+
+        The mean over a row's prompt (all tokens before the first that is trained) of what comes
+        out just before the head.
+        """
+
+    def answer(self, rows: Sequence[Encoded], *, max_new_tokens: int) -> Sequence[Sequence[int]]:
+        """Token ids the live model writes behind each row, greedily, without the end token.
+
+        Args:
+            rows: all their tokens are the prompt.
+            max_new_tokens: longest answer.
+        """
+
+    def save_adapter(self, name: str) -> None:
+        """Export the live adapter to the folder `name` in the run's folder; remembered."""
+
+    def note(self, **facts: object) -> None:
+        """Write JSON values, by key, into the run's record."""
 
     def export(self) -> None:
         """Run every exporter of the config."""
@@ -25,6 +158,14 @@ class Session(Protocol):
 
 class Scenario(Component, ABC):
     """The plot of a run."""
+
+    takes_tasks: ClassVar[bool] = False
+    """Whether it is for a run with a list of `tasks`; others are for one data set."""
+
+    @property
+    def requires(self) -> frozenset[Capability]:
+        """What trainer and injector must offer between them, with these options."""
+        return frozenset()
 
     @abstractmethod
     def run(self, session: Session) -> None:

@@ -18,7 +18,7 @@ from lorafw.contracts.plan import TrainPlan
 from lorafw.types import Capability, Encoded, Layout
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 Emit = Callable[..., None]
@@ -38,6 +38,37 @@ Ended = Literal["finished", "early stopping", "asked to stop"]
 """Why a fit ended."""
 
 
+class Guide:
+    """What is added to the training of a job; as it stands, nothing.
+
+    It may keep what follows from the job and from the parameters' values alone: a resumed job asks
+    a fresh one.
+    """
+
+    wants_gradients: bool = False
+    """Whether `adjust` shall be called; needs a trainer with `SETTABLE_GRADIENTS`."""
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the loss of every step, whatever its split: an fp32 scalar, or None.
+
+        As `AdaptedModel.penalty`: called inside the wrapped forward pass, once per micro-batch.
+        """
+        return None
+
+    def adjust(self, step: int, gradients: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The gradients to take a step along, between the last backward pass and the step.
+
+        Args:
+            step: number of the step, from 0.
+            gradients: reduced, whole and unclipped fp32, by canonical name, the same on all ranks.
+
+        Returns:
+            As many, of the same shapes, the same on all ranks; they are clipped afterwards.
+        """
+        del step
+        return gradients
+
+
 @dataclass(frozen=True, slots=True)
 class TrainJob:
     """One fit, apart from where it runs.
@@ -53,6 +84,7 @@ class TrainJob:
             adapter, …): JSON values, options by name or a digest.
         accept_changed: parts that need not agree.
         row_name: what the user calls a training row, by its index in `rows`.
+        guide: what a scenario adds to the training.
         prefix_cache: folder on whose disk training keeps, for as long as the fit lasts, what enters
             the lowest adapted layer; None to compute it every time.
     """
@@ -72,6 +104,7 @@ class TrainJob:
     accept_changed: Collection[str] = ()
     row_name: Callable[[int], str] = numbered
     prefix_cache: Path | None = None
+    guide: Guide = field(default_factory=Guide)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +161,25 @@ class RunningTrainer(ABC):
     @abstractmethod
     def evaluate(self, job: TrainJob) -> Mapping[str, float]:
         """Held-out figures of the model as it is; empty without held-out rows."""
+
+    @abstractmethod
+    def values(self, job: TrainJob) -> Mapping[str, Tensor]:
+        """The trainable parameters of the job's model as they are, whole fp32 copies on the CPU.
+
+        Collective.
+        """
+
+    @abstractmethod
+    def load(self, job: TrainJob, values: Mapping[str, Tensor]) -> None:
+        """Write values into the trainable parameters, wherever the backend keeps them; collective.
+
+        Raises:
+            AdapterError: a name is missing or too many, or a shape differs.
+        """
+
+    @abstractmethod
+    def sum_over_ranks(self, tensor: Tensor) -> Tensor:
+        """The sum over ranks of a tensor on any device, on the same device; collective."""
 
     @abstractmethod
     def full_parameters(self, module: nn.Module) -> AbstractContextManager[None]:

@@ -1,0 +1,1 @@
+"""Scenarios of continual learning for lorafw."""
