@@ -178,6 +178,10 @@ class RunningTrainer(ABC):
         """
 
     @abstractmethod
+    def gather(self, value: Any) -> list[Any]:
+        """What every rank gave, by rank, on every rank; collective."""
+
+    @abstractmethod
     def sum_over_ranks(self, tensor: Tensor) -> Tensor:
         """The sum over ranks of a tensor on any device, on the same device; collective."""
 
