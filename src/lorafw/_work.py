@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,18 +11,21 @@ import lorafw
 from lorafw.assembly.compose import Parts
 from lorafw.assembly.config import RunConfig
 from lorafw.certification.recipes import recipe_of
+from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.exporter import ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.model import ModelBundle, ModelRequest
 from lorafw.contracts.plan import TrainPlan
+from lorafw.contracts.scenario import Task
 from lorafw.contracts.trainer import Emit, RunningTrainer, TrainJob
-from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
 from lorafw.data.cache.rows import RowCache
+from lorafw.data.cache.run_rows import Source, joined, prepare_each, sources_of
+from lorafw.data.encoded.joined import JoinedRows
 from lorafw.data.encoded.prepare import Prepared
-from lorafw.data.encoded.row_numbers import RowNumbers
+from lorafw.data.encoded.row_numbers import RowNumbers, TaskRowNumbers
 from lorafw.data.rendering.context import within_context
-from lorafw.errors import CompositionError
+from lorafw.errors import CompositionError, ConfigError
 from lorafw.planning.forecast import Rows
 from lorafw.planning.foresight import Foresight
 from lorafw.planning.process_memory import peak_memory
@@ -47,6 +50,8 @@ class Work:
         self._config, self._parts, self._emit = config, parts, emit
         self._tokenizer = parts.model.tokenizer()
         self._encoder = within_context(parts.encoder, self._tokenizer)
+        self._sources = sources_of(parts, self._tokenizer, parts.plan.epochs)
+        self._by_source: list[tuple[Prepared, Prepared]] = []
         self._train: Prepared
         self._foresight: Foresight | None = None
         self._held_out: Prepared | None = None
@@ -55,18 +60,34 @@ class Work:
         """Read and encode the rows of both splits, or find them encoded."""
         folder = cache_folder() if self._config.run.cache else None
         cache = RowCache(folder, self._notice, self._encoded)
-        self._train = self._prepare(cache, Split.TRAIN)
-        held_out = self._prepare(cache, Split.EVAL)
-        self._held_out = held_out if held_out.rows else None
-        with self._config.origins.blame("plan"):
-            check_held_out_rows(self._parts.plan, held_out.rows)
+        train, held_out = (
+            prepare_each(self._sources, self._tokenizer, split, cache, self._notice)
+            for split in (Split.TRAIN, Split.EVAL)
+        )
+        self._by_source = list(zip(train, held_out, strict=True))
+        self._train, whole = joined(self._sources, train), joined(self._sources, held_out)
+        self._held_out = whole if whole.rows else None
+        for source, each in zip(self._sources, held_out, strict=True):
+            self._check_held_out(source, each)
 
-    def _prepare(self, cache: RowCache, split: Split) -> Prepared:
-        recipe = Recipe(self._parts.dataset, self._encoder, self._tokenizer, split)
-        prepared = cache.prepare(recipe)
-        for notice in prepared.notices():
-            self._notice(notice)
-        return prepared
+    def _check_held_out(self, source: Source, held_out: Prepared) -> None:
+        with self._config.origins.blame("plan"):
+            try:
+                check_held_out_rows(self._parts.plan, held_out.rows)
+            except ConfigError as error:
+                error.what = source.named(error.what)
+                raise
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What is trained, in order; one task named `train` for a run of one dataset."""
+        metrics = [tuple(part.metrics) for part in self._parts.tasks] or [()]
+        return tuple(
+            Task(source.task or "train", train.rows, held_out.rows, source.epochs, judges)
+            for source, (train, held_out), judges in zip(
+                self._sources, self._by_source, metrics, strict=True
+            )
+        )
 
     def _notice(self, message: str) -> None:
         self._emit("notice", message=message)
@@ -117,9 +138,21 @@ class Work:
         # Rank 0's answer: only its machine may have the folder.
         if not running.share(resume and folder.newest_step is not None):
             self._start(job, running)
+        return self._over(job, running, folder)
+
+    def _over(self, job: TrainJob, running: RunningTrainer, folder: RunFolder) -> RunSession:
+        """What a scenario drives, with the job that its stages derive their own from."""
+        parts = self._parts
         names = [_plain_name(name) for name in parts.names["exporters"]]
-        exporters = dict(zip(names, parts.exporters, strict=True))
-        return RunSession(running, job, self._request(model), exporters, folder.path)
+        return RunSession(
+            running,
+            job,
+            self._request(job.model),
+            dict(zip(names, parts.exporters, strict=True)),
+            folder.path,
+            tasks=self.tasks if parts.tasks else (),
+            task_parts=parts.tasks,
+        )
 
     @property
     def plan(self) -> TrainPlan:
@@ -131,9 +164,19 @@ class Work:
             self._notice(f"The adapter starts from what {rows} training rows show.")
         start_from_rows(job, running)
 
-    def _row_numbers(self) -> RowNumbers:
-        made = self._parts.dataset, self._encoder, self._tokenizer
-        return RowNumbers(*made, Split.TRAIN, self._train.report.dropped)
+    def _row_numbers(self) -> Callable[[int], str]:
+        numbers = {
+            source.task: RowNumbers(
+                source.dataset,
+                source.encoder,
+                self._tokenizer,
+                Split.TRAIN,
+                train.report.dropped,
+            )
+            for source, (train, _) in zip(self._sources, self._by_source, strict=True)
+        }
+        rows = self._train.rows
+        return TaskRowNumbers(rows, numbers) if isinstance(rows, JoinedRows) else numbers[""]
 
     def _layout(self, bundle: ModelBundle) -> Layout:
         wish, layouts = self._parts.plan.layout, self._parts.layouts(bundle)
@@ -154,10 +197,22 @@ class Work:
         held_out = judge.fingerprint if judge else None
         return {
             **identity.of_rows(parts.dataset, self._train.fingerprint, held_out),
-            **identity.of_text(self._encoder, self._tokenizer),
+            **identity.of_text(self._encoder, self._tokenizer, self._own_encoders()),
             **identity.of_model(model, parts.objective),
             **identity.of_plan(parts.plan),
+            **identity.of_scenario(parts.scenario),
         }
+
+    def _data_by_task(self) -> dict[str, Any]:
+        """What became of the training rows of each task; nothing for a run without tasks."""
+        pairs = zip(self._sources, self._by_source, strict=True)
+        found = {source.task: asdict(train.report) for source, (train, _) in pairs if source.task}
+        return {"tasks": found} if found else {}
+
+    def _own_encoders(self) -> dict[str, Encoder]:
+        """Those of tasks that do not take the run's."""
+        found = {source.task: source.encoder for source in self._sources}
+        return {task: encoder for task, encoder in found.items() if encoder != self._encoder}
 
     def _request(self, model: AdaptedModel) -> ExportRequest:
         builder, names = self._parts.model, self._parts.names
@@ -180,12 +235,13 @@ class Work:
             "settled": settled_options(session.job.plan),
             "plan": self._foresight and self._foresight.record(result),
             "layout": session.job.layout.value,
-            "data": asdict(self._train.report),
+            "data": {**asdict(self._train.report), **self._data_by_task()},
             "fingerprint": dict(session.job.fingerprint),
             "exports": {
                 name: str(path.relative_to(session.folder))
                 for name, path in session.exports.items()
             },
+            **session.record,
         }
 
 

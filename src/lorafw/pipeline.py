@@ -73,7 +73,8 @@ def run(
         config: a config, plain values laid out as in a config file, or the path of such a file.
         resume: continue from the newest checkpoint in the run's folder, if there is one.
         accept_changed: parts of the run that may differ from those the checkpoint was written
-            with: data, held-out, tokenizer, template, base, adapter, objective, plan, seed.
+            with: data, held-out, tokenizer, template, base, adapter, objective, plan, scenario,
+            seed.
         nproc: ranks to start on this machine; ignored inside a launcher that has started some.
         ranks: the same, with other machines and restarts; goes before `nproc`.
         notices: sentences to show the user with the others.

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
 from lorafw.adapters.files.safe_files import clear_unfinished, publish
+from lorafw.assembly.task_parts import TaskParts
+from lorafw.builtin.adapter_exporter import AdapterExporter
 from lorafw.certification.live import Live
 from lorafw.certification.verdict import loss_text
 from lorafw.contracts.exporter import Exporter, ExportRequest
-from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
+from lorafw.contracts.injector import AdaptedModel
+from lorafw.contracts.objective import Objective
+from lorafw.contracts.plan import TrainPlan
+from lorafw.contracts.scenario import Steer, Task, Tensors
+from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, TrainJob, numbered
 from lorafw.errors import ExportError, Interrupted
+from lorafw.stages.live_values import LiveValues
+from lorafw.stages.looking import Looking
+from lorafw.stages.memory import RunMemory, facts_of, stored, tensors_of
+from lorafw.stages.scores import Scores
 from lorafw.training.guards.room import require_room
+from lorafw.training.row_gradients import RowGradients
 from lorafw.training.stopping import heard_signal
+from lorafw.types import Encoded, Example
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -28,8 +45,11 @@ class RunSession:
         request: what exporters are given.
         exporters: by the name they were chosen with.
         folder: the run's folder.
+        tasks: in the order they were listed; if none are given, one of all the job's rows.
+        task_parts: what the tasks that were given are made from and judged by.
         result: the last finished fit.
         exports: what was exported, by exporter name.
+        notes: what the scenario wants to be in the record.
     """
 
     running: RunningTrainer
@@ -37,30 +57,208 @@ class RunSession:
     request: ExportRequest
     exporters: Mapping[str, Exporter]
     folder: Path
+    tasks: Sequence[Task] = ()
+    task_parts: Sequence[TaskParts] = ()
     result: FitResult | None = None
     exports: dict[str, Path] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
-    def fit(self, stage: str) -> FitResult:
+    def __post_init__(self) -> None:
+        """Know whether stages are to be remembered: those of a list of tasks are."""
+        self._several = bool(self.tasks)
+        self._fitted: list[str] = []
+        self._training = False
+        job = self.job
+        self.tasks = self.tasks or (Task("train", job.rows, job.eval_rows, job.plan.epochs),)
+
+    @property
+    def model(self) -> AdaptedModel:
+        """With its one live adapter."""
+        return self.job.model
+
+    @property
+    def objective(self) -> Objective:
+        """The run's."""
+        return self.job.objective
+
+    @property
+    def plan(self) -> TrainPlan:
+        """The run's."""
+        return self.job.plan
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return self.job.seed
+
+    @cached_property
+    def _memory(self) -> RunMemory:
+        return RunMemory(self.folder, self.running.world, self.job)
+
+    @cached_property
+    def _live(self) -> LiveValues:
+        return LiveValues(self.job, self.running, self._memory)
+
+    @cached_property
+    def _scores(self) -> Scores:
+        return Scores(self.job, self.running, self.task_parts)
+
+    @cached_property
+    def _looking(self) -> Looking:
+        return Looking(self.job, self.running)
+
+    def fit(
+        self,
+        stage: str,
+        *,
+        task: Task | None = None,
+        guide: Guide | None = None,
+        objective: Objective | None = None,
+    ) -> FitResult:
         """Train; continues a stage that an earlier process left unfinished.
 
         Raises:
             Interrupted: the process was asked to stop; a checkpoint was written.
         """
         self._announce("stage_start", stage=stage)
+        job = self._stage_job(stage, task or self.tasks[0], guide, objective)
+        if not self._several:
+            self.result = self._fit(job)
+            return self.result
+        facts = {"number": len(self._fitted), "task": task.name if task else ""}
+        kept, remembered = self._memory.once(f"stages/{stage}", lambda: self._stage(job, facts))
+        if remembered:
+            self._live.become(kept)
+        self._fitted.append(stage)
+        self.result = FitResult(**facts_of(kept)["result"])
+        return self.result
+
+    def _stage_job(
+        self, stage: str, task: Task, guide: Guide | None, objective: Objective | None
+    ) -> TrainJob:
+        """The run's job, for one stage."""
         job = replace(self.job, checkpoints=self.folder / "checkpoints" / stage)
+        if self._several:
+            plan = job.plan.model_copy(update={"epochs": task.epochs})
+            job = replace(job, rows=task.rows, eval_rows=task.eval_rows, plan=plan)
+            job = replace(job, row_name=self._row_names(task))
+        return replace(job, guide=guide or job.guide, objective=objective or job.objective)
+
+    def _row_names(self, task: Task) -> Callable[[int], str]:
+        """What the user calls a stage's rows: by number, if they are those of a listed task."""
+        start = 0
+        for listed in self.tasks:
+            if listed.rows is task.rows:
+                return lambda row: self.job.row_name(start + row)
+            start += len(listed.rows)
+        return numbered
+
+    def _stage(self, job: TrainJob, facts: Mapping[str, Any]) -> Any:
+        """What is kept of a stage: the values it leaves, and how it went."""
+        self._live.write()
+        result = self._fit(job)
+        return self._live.kept(**facts, result=asdict(result))
+
+    def _fit(self, job: TrainJob) -> FitResult:
         if self.running.world.rank == 0:
             self._foresee_exports()
             sizes = (exporter.expected_bytes(self.request) for exporter in self.exporters.values())
             require_room(job, self.folder, sum(sizes))
-        self.result = self.running.fit(job)
-        if self.result.stopped:
+        self._training = True
+        result = self.running.fit(job)
+        self._training = False
+        if result.stopped:
             end = Interrupted(
-                f"stopped on request after step {self.result.steps}.",
+                f"stopped on request after step {result.steps}.",
                 mend="A checkpoint was written; continue with --resume.",
             )
             end.exit_code = 128 + heard_signal()
             raise end
-        return self.result
+        return result
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Held-out figures of the model as it is."""
+        self._settle()
+        return self.running.evaluate(self.job)
+
+    def score(self, stage: str, task: Task, *, steer: Steer | None = None) -> Mapping[str, float]:
+        """Figures of the live model on a task's held-out rows; remembered."""
+        self._settle()
+        return self._scores.score(self._memory, stage, task, steer)
+
+    def once(self, name: str, compute: Callable[[], Tensors]) -> Tensors:
+        """What `compute` gives, computed once and kept in the run's folder."""
+        kept, _ = self._memory.once(f"kept/{name}", lambda: stored(compute()))
+        return tensors_of(kept)
+
+    def values(self) -> Tensors:
+        """A copy of the trainable parameters as they are now."""
+        return self._live.now()
+
+    def load(self, values: Tensors) -> None:
+        """Write values into the trainable parameters; a fit then begins from them."""
+        self._live.load(values)
+        self._settle(while_training=True)
+
+    def reset(self) -> None:
+        """Make the trainable parameters what they were before any training."""
+        self._live.reset()
+
+    def gradient(self, rows: Sequence[Encoded], *, squared: bool = False) -> Tensors:
+        """The gradient of the loss of given rows at the live values, without dropout."""
+        self._settle()
+        gradients = RowGradients(self.job, self.running, rows)
+        self.model.train(mode=False)
+        found = gradients.mean_squared() if squared else gradients.mean()
+        self.model.train(mode=self._training)
+        return found
+
+    def losses(self, rows: Sequence[Encoded]) -> Sequence[float]:
+        """The loss of each row at the live values: the sum over what it trains, in nats."""
+        self._settle()
+        return self._looking.losses(rows)
+
+    def embed(self, rows: Sequence[Encoded]) -> Tensor:
+        """The base's mean hidden row over each row's prompt: [rows, width], fp32 on the CPU."""
+        return self._looking.embeddings(rows)
+
+    def prompt(self, task: Task, example: Example) -> Encoded:
+        """What the model is given of a task's example before it answers."""
+        own = {part.name: part.encoder for part in self.task_parts}
+        encoder = own.get(task.name, self.job.encoder)
+        return encoder.prompt(example, self.model.bundle.tokenizer)
+
+    def answer(self, rows: Sequence[Encoded], *, max_new_tokens: int) -> Sequence[Sequence[int]]:
+        """Token ids the live model writes behind each row, greedily, without the end token."""
+        self._settle()
+        return self._looking.answers(rows, max_new_tokens)
+
+    def save_adapter(self, name: str) -> None:
+        """Export the live adapter to the folder `name` in the run's folder."""
+        self._settle()
+        with self.running.full_parameters(self.job.model.bundle.module):
+            if self.running.world.rank == 0 and not (self.folder / name).is_dir():
+                self._export(name, AdapterExporter(), Live(self.request, self.job.encoder))
+
+    def note(self, **facts: object) -> None:
+        """Write JSON values, by key, into the run's record."""
+        self.notes.update(facts)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `run.json` holds of stages and scores."""
+        scores = self._scores.record([task.name for task in self._trained()])
+        return {**({"scores": scores} if scores else {}), **self.notes}
+
+    def _trained(self) -> Sequence[Task]:
+        """The tasks in the order in which they were trained; those that were not, behind."""
+        order = {name: at for at, name in reversed(list(enumerate(self._fitted)))}
+        return sorted(self.tasks, key=lambda task: order.get(task.name, len(order)))
+
+    def _settle(self, *, while_training: bool = False) -> None:
+        """See that the live values are what the scenario thinks they are."""
+        if self._several or while_training:
+            self._live.write()
 
     def _foresee_exports(self) -> None:
         """Raise ExportError now for an export that would be refused after training."""
@@ -71,10 +269,6 @@ class RunSession:
                 fault = f"exporter '{name}' would refuse the trained model: {error.what}"
                 raise ExportError(fault, where=error.where, mend=error.mend) from error
 
-    def evaluate(self) -> Mapping[str, float]:
-        """Held-out figures of the model as it is."""
-        return self.running.evaluate(self.job)
-
     def export(self) -> None:
         """Run every exporter on rank 0, while the weights are whole on every rank.
 
@@ -82,6 +276,7 @@ class RunSession:
             ExportError: one cannot be written, or is not the model that was trained; those before
                 it are there.
         """
+        self._settle()
         self._announce("stage_start", stage="export")
         with self.running.full_parameters(self.job.model.bundle.module):
             if self.running.world.rank == 0:

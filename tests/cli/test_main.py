@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def test_an_unknown_verb(lorafw: Lorafw, arguments: list[str], hint: str) -> Non
 def test_a_plugins_verb(lorafw: Lorafw, tmp_path: Path) -> None:
     module = "import click\n@click.command()\ndef hum():\n    click.echo('hmm')\n    return 'x'\n"
     site = a_plugin(tmp_path / "site", "hum = verbs_of_a_test:hum", module)
-    assert "hum  Verbs of a test" in lorafw("--help", path=[site]).stdout
+    assert re.search(r"\bhum +Verbs of a test\n", lorafw("--help", path=[site]).stdout)
     assert "hum" not in lorafw("data", "--help", path=[site]).stdout
     found = lorafw("hum", path=[site])
     assert (found.returncode, found.stdout, found.stderr) == (0, "hmm\n", "")

@@ -40,7 +40,9 @@ def encoder_is_for_the_task(parts: DataParts) -> None:
 
 
 def encoder_accepts_the_rows(parts: DataParts) -> None:
-    """The encoder can read the examples that the data set produces."""
+    """The encoder can read the examples that the data set produces; of tasks, see `tasks_fit`."""
+    if parts.tasks:
+        return
     produced = parts.dataset.produces
     if not issubclass(produced, parts.encoder.accepts):
         accepted = ", ".join(kind.__name__ for kind in parts.encoder.accepts)

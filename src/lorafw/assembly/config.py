@@ -12,11 +12,21 @@ from typing import Any
 
 from pydantic import Field
 
+from lorafw.assembly.choice import Choice
 from lorafw.assembly.draft import DEFAULTS, REQUIRED, SEVERAL, SINGLE, Draft
 from lorafw.assembly.origins import Origins
 from lorafw.assembly.registry import Registry
 from lorafw.assembly.resolved import resolved, write_resolved
 from lorafw.assembly.schema import json_schema
+from lorafw.assembly.task_choices import (
+    TaskChoice,
+    mixed,
+    needs_run_dataset,
+    read_tasks,
+    unused,
+)
+from lorafw.assembly.task_epochs import split_epochs
+from lorafw.assembly.task_items import TASKS
 from lorafw.assembly.unset import require_values
 from lorafw.assembly.yaml_source import Source, parse_yaml, read_yaml
 from lorafw.contracts.component import Options
@@ -29,6 +39,7 @@ __all__ = [
     "Choice",
     "RunConfig",
     "RunOptions",
+    "TaskChoice",
     "as_config",
     "json_schema",
     "read_config",
@@ -48,28 +59,13 @@ class RunOptions(Options):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One chosen part, not built yet.
-
-    Attributes:
-        kind: a key of `KINDS`.
-        name: plain or qualified name, or import path.
-        options: as given, not checked yet.
-        key: its place in the config, `trainer` or `exporters.0`.
-    """
-
-    kind: str
-    name: str
-    options: Mapping[str, Any]
-    key: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """A complete config: every section is there, options of parts are checked by `compose`.
 
     Attributes:
+        dataset: of a run with tasks, the mix of theirs.
+        tasks: what is trained one after another; none for a run of one dataset.
         encoder: None, or a choice without a name, to take the one that suits the model.
         objective: the same, to take the one that suits the rows.
         origins: where each value was written.
@@ -85,6 +81,7 @@ class RunConfig:
     plan: TrainPlan
     exporters: tuple[Choice, ...]
     listeners: tuple[Choice, ...]
+    tasks: tuple[TaskChoice, ...] = ()
     encoder: Choice | None = None
     objective: Choice | None = None
     origins: Origins = field(default_factory=Origins, compare=False)
@@ -172,28 +169,31 @@ def _complete(draft: Draft, registry: Registry, needs: Sequence[str] = REQUIRED)
     with origins.blame("run"):
         run = RunOptions.from_mapping(sections.get("run", {}), where="run")
     with origins.blame("plan"):
-        plan = TrainPlan.from_mapping(sections.get("plan", {}), where="plan")
+        count = len(sections.get(TASKS, ()))
+        planned, epochs = split_epochs(sections.get("plan", {}), count)
+        plan = TrainPlan.from_mapping(planned, where="plan")
     parts: dict[str, Any] = {kind: Choice(kind, "", {}, kind) for kind in left_out} | {
-        kind: _choice(kind, kind, {**DEFAULTS.get(kind, {}), **sections[kind]}, origins)
+        kind: Choice.read(kind, kind, {**DEFAULTS.get(kind, {}), **sections[kind]}, origins)
         for kind in SINGLE
-        if kind in sections
+        if kind in sections and not (kind == "dataset" and TASKS in sections)
     }
+    if TASKS in sections and "dataset" not in left_out:
+        parts["tasks"] = read_tasks(sections, epochs, origins)
+        parts["dataset"] = mixed(parts["tasks"])
     for section, kind in SEVERAL.items():
         items = enumerate(sections[section])
-        parts[section] = tuple(_choice(kind, f"{section}.{i}", item, origins) for i, item in items)
-    return RunConfig(run=run, plan=plan, origins=origins, notices=tuple(draft.notices), **parts)
-
-
-def _choice(kind: str, key: str, section: Mapping[str, Any], origins: Origins) -> Choice:
-    if "use" not in section and kind not in {"encoder", "objective"}:
-        mend = "Add: use: NAME (see `lorafw plugins list`)"
-        raise ConfigError(f"says not which {kind} to use.", where=origins.locate(key), mend=mend)
-    options = {option: value for option, value in section.items() if option != "use"}
-    return Choice(kind, section.get("use", ""), options, key)
+        parts[section] = tuple(
+            Choice.read(kind, f"{section}.{i}", item, origins) for i, item in items
+        )
+    notices = (*draft.notices, *unused(sections, origins))
+    return RunConfig(run=run, plan=plan, origins=origins, notices=notices, **parts)
 
 
 def _require(draft: Draft, registry: Registry, needs: Sequence[str]) -> None:
     missing = [kind for kind in needs if "use" not in draft.sections.get(kind, {})]
+    tasks = draft.sections.get(TASKS)
+    if tasks and "dataset" in missing and not any(map(needs_run_dataset, tasks)):
+        missing.remove("dataset")
     if not missing:
         return
     *most, last = missing

@@ -7,6 +7,7 @@ from typing import Any
 
 from lorafw.assembly.origins import OVERRIDE, Origins
 from lorafw.assembly.registry import Registry
+from lorafw.assembly.task_items import OTHER_WORDS, TASKS, TaskItems
 from lorafw.assembly.yaml_source import Source, parse_value
 from lorafw.errors import ConfigError, did_you_mean
 
@@ -18,7 +19,7 @@ SEVERAL = {"exporters": "exporter", "listeners": "listener"}
 """Config sections that hold a list, with the kind of their items."""
 VERSIONS = "versions"
 """Section that `run.yaml` has for its readers; accepted and ignored."""
-SECTIONS = ("run", *SINGLE, "plan", *SEVERAL, VERSIONS)
+SECTIONS = ("run", *SINGLE, TASKS, "plan", *SEVERAL, VERSIONS)
 DEFAULTS: Mapping[str, Any] = {
     "scenario": {"use": "single"},
     "exporters": [{"use": "adapter"}],
@@ -114,6 +115,8 @@ class Draft:
 
     def _assign(self, key: str, value: Any, place: str) -> None:
         section, *path = key.split(".")
+        if section == TASKS:
+            path = [*path[:1], *(OTHER_WORDS.get(part, part) for part in path[1:2]), *path[2:]]
         if path:
             self._assign_inside(section, path, value)
             self._places[key] = place
@@ -141,7 +144,7 @@ class Draft:
             return part
         if not isinstance(container, list):
             raise ConfigError("lies inside a plain value.", where=f"{OVERRIDE} {key}")
-        names = [item.get("use") if isinstance(item, dict) else None for item in container]
+        names = [_name(item) for item in container]
         if part in names:
             return names.index(part)
         if part.isdecimal() and int(part) < len(container):
@@ -152,6 +155,8 @@ class Draft:
         )
 
     def _form(self, section: str, value: Any) -> Any:
+        if section == TASKS:
+            return TaskItems(self._part, self._wrong).read(value, self.sections.get(TASKS, ()))
         if section in SEVERAL:
             items = value if isinstance(value, list) else [value]
             return [self._part(f"{section}.{index}", item) for index, item in enumerate(items)]
@@ -196,6 +201,11 @@ def split_assignment(assignment: str) -> tuple[str, Any]:
         where = f"{OVERRIDE} {assignment}"
         raise ConfigError("is not of the form KEY=VALUE, such as injector.r=16.", where=where)
     return key, parse_value(text, f"{OVERRIDE} {key}")
+
+
+def _name(item: Any) -> Any:
+    """What an item of a list is called: a part by what it uses, a task by its name."""
+    return item.get("use", item.get("name")) if isinstance(item, dict) else None
 
 
 def _copy(value: Any) -> Any:

@@ -78,6 +78,10 @@ class Events:
         """Training is over: finished, by early stopping, or asked to stop."""
 
     @_announces
+    def score_end(self, stage: str, task: str, figures: Mapping[str, float]) -> None:
+        """After a stage a task's held-out rows were measured; a resumed run tells it again."""
+
+    @_announces
     def export_end(self, exporter: str, path: Path) -> None:
         """An export is complete and was read back."""
 

@@ -33,6 +33,10 @@ class Origins:
         place = self._place(key)
         return "" if place == OVERRIDE else place
 
+    def overridden(self, key: str) -> bool:
+        """Whether the key itself was set by `-o`."""
+        return self.places.get(key) == OVERRIDE
+
     @contextmanager
     def blame(self, key: str) -> Iterator[None]:
         """Make errors raised inside say where the faulty value was written."""

@@ -15,6 +15,7 @@ from lorafw.contracts.component import Options
 if TYPE_CHECKING:
     from lorafw.assembly.compose import Parts
     from lorafw.assembly.config import RunConfig
+    from lorafw.assembly.task_parts import TaskParts
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "deepspeed")
 HEADER = """\
@@ -29,7 +30,7 @@ def resolved(config: RunConfig, parts: Parts) -> dict[str, Any]:
     names = parts.names
     return {
         "run": _plain(config.run),
-        "dataset": _part(names["dataset"], parts.dataset),
+        **_rows(parts),
         "model": _part(names["model"], parts.model),
         "injector": _part(names["injector"], parts.injector),
         "trainer": _part(names["trainer"], parts.trainer),
@@ -50,6 +51,23 @@ def resolved(config: RunConfig, parts: Parts) -> dict[str, Any]:
 def write_resolved(values: Mapping[str, Any], path: Path) -> None:
     """Write what `resolved` gave as a commented YAML file."""
     replace_text(path, HEADER.format(name=path) + dump_yaml(values))
+
+
+def _rows(parts: Parts) -> dict[str, Any]:
+    """Where rows come from: the dataset, or every task with all that it takes from the run."""
+    if not parts.tasks:
+        return {"dataset": _part(parts.names["dataset"], parts.dataset)}
+    return {"tasks": [_task(task) for task in parts.tasks]}
+
+
+def _task(task: TaskParts) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "dataset": _part(task.names["dataset"], task.dataset),
+        "epochs": task.epochs,
+        "encoder": _part(task.names["encoder"], task.encoder),
+        "metrics": [_part(*pair) for pair in task.metrics.items()],
+    }
 
 
 def _part(name: Any, options: Options) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from typing import Any
 
 from lorafw.assembly.draft import REQUIRED, SEVERAL, SINGLE, VERSIONS
 from lorafw.assembly.registry import Registry
+from lorafw.assembly.task_items import TASKS
 from lorafw.contracts.component import Component, Options
 from lorafw.contracts.plan import TrainPlan
 from lorafw.errors import PluginError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+LAID_OVER = "Options laid over those of the run's dataset."
 UNNAMED = "Options of the part that is taken when none is named."
 
 
@@ -29,15 +31,52 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         properties[kind] = _one_of(registry, kind, definitions)
     for section, kind in SEVERAL.items():
         properties[section] = {"type": "array", "items": _one_of(registry, kind, definitions)}
+    metric = _one_of(registry, "metric", definitions)
+    properties[TASKS] = _tasks(properties["dataset"], properties["encoder"], metric)
+    _let_tasks_have_epochs(definitions["plan"])
     return {
         "$schema": DIALECT,
         "title": "lorafw config",
         "type": "object",
         "properties": properties,
-        "required": list(REQUIRED),
+        "required": [kind for kind in REQUIRED if kind != "dataset"],
+        "anyOf": [{"required": ["dataset"]}, {"required": [TASKS]}],
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _tasks(dataset: Any, encoder: Any, metric: Any) -> dict[str, Any]:
+    """A list of tasks, or their names with commas between."""
+    several = {"description": "What it is judged by; the first is its own.", "type": "array"}
+    metrics = {"anyOf": [metric, {**several, "items": metric}]}
+    without_use = {"type": "object", "not": {"required": ["use"]}, "description": LAID_OVER}
+    options = {
+        "name": {"type": "string", "description": "Of its own in the run; a folder can have it."},
+        "dataset": {"anyOf": [dataset, without_use]},
+        "epochs": {"type": "integer", "minimum": 1, "description": "Passes over its rows."},
+        "encoder": encoder,
+        "template": encoder,
+        "metrics": metrics,
+        "metric": metrics,
+    }
+    task = {
+        "type": "object",
+        "properties": options,
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    items = {"anyOf": [{"type": "string"}, task]}
+    described = {"description": "What a scenario trains, one after another."}
+    return {**described, "anyOf": [{"type": "string"}, {"type": "array", "items": items}]}
+
+
+def _let_tasks_have_epochs(plan: dict[str, Any]) -> None:
+    """A run with tasks may list the epochs of each."""
+    one = plan["properties"]["epochs"]
+    number = {"type": one["type"], "minimum": one["minimum"]}
+    listed = {"type": "array", "items": number, "description": "One number for each task."}
+    plan["properties"]["epochs"] = {"anyOf": [one, listed]}
 
 
 def _one_of(registry: Registry, kind: str, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def reopened_with_peft(folder: Path, builder: ModelBuilder) -> Reopened:
         warnings.simplefilter("ignore", FutureWarning)
         # It applies patterns to target_parameters, yet says that they match no module.
         warnings.filterwarnings("ignore", ".*did not match any targeted module", RuntimeWarning)
+        # Weights that were trained as one are written twice, and are the same.
+        warnings.filterwarnings("ignore", ".*`ensure_weight_tying` is not set", UserWarning)
         model = peft.PeftModel.from_pretrained(base, str(folder)).eval()
     return Reopened(f"peft {peft.__version__}", partial(reopening.plain_logits, model), own)
 

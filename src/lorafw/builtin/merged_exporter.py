@@ -67,17 +67,20 @@ class MergedExporter(Exporter):
 
     def expected_bytes(self, request: ExportRequest) -> int:
         """The base's weights once, in the dtype they are written in."""
+        from lorafw.adapters.live.base_tensors import base_weights
+
         wide = {"fp32": 4, "bf16": 2, "fp16": 2}.get(self.dtype)
-        weights = request.model.frozen().values()
-        return sum(numel(w) * (wide or w.element_size()) for w in weights)
+        return sum(numel(w) * (wide or w.element_size()) for w in base_weights(request.model))
 
     def rounds(self, request: ExportRequest) -> bool:
         """Whether the wished dtype has fewer digits than the model's coarsest weights."""
         import torch
 
+        from lorafw.adapters.live.base_tensors import base_weights
+
         if self.dtype == "auto":
             return False
-        held = {weight.dtype for weight in request.model.frozen().values()}
+        held = {weight.dtype for weight in base_weights(request.model)}
         finest = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.dtype]
         eps = [torch.finfo(dtype).eps for dtype in held if dtype.is_floating_point]
         return torch.finfo(finest).eps > max(eps, default=1.0)

@@ -51,11 +51,30 @@ def from_checkpoint(
     Raises:
         LorafwError: the checkpoint is damaged, or a part of the run is gone.
     """
+    config = read_config(Registry(), path=folder / _CONFIG)
+    stored = _chosen(checkpoint, best=config.plan.export_best)
+    return from_stored(folder, stored, checkpoint, base=base, any_base=any_base)
+
+
+def from_stored(
+    folder: Path, stored: Stored, where: Path, *, base: str | Path | None, any_base: bool
+) -> Live:
+    """Build a run's model and load values that were stored of it.
+
+    Args:
+        folder: the run's.
+        stored: the values, and what the method has to remember beyond them.
+        where: they were read.
+        base: where the base is, if not where it was.
+        any_base: take a base of another content than the values were trained on.
+
+    Raises:
+        LorafwError: a part of the run is gone.
+    """
     import torch
 
     registry = Registry()
     config = read_config(registry, path=folder / _CONFIG)
-    stored = _chosen(checkpoint, best=config.plan.export_best)
     builder = cast("ModelBuilder", _part(registry, config, "model", path=base))
     encoder = cast("Encoder", _part(registry, config, "encoder"))
     tokenizer = builder.tokenizer()
@@ -64,7 +83,7 @@ def from_checkpoint(
     request = ModelRequest(encoder.task, torch.device("cpu"), config.run.seed, labels)
     bundle = builder.build(request, tokenizer)
     if not any_base:
-        _check_base(stored, bundle.base, checkpoint)
+        _check_base(stored, bundle.base, where)
     injector = cast("LoRAInjector", _part(registry, config, "injector"))
     model = injector.inject(bundle)
     model.reset(config.run.seed)

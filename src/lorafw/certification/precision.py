@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from lorafw.models.dense import QUANTISED
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
 
 Precision: TypeAlias = Literal["fp32", "fp16", "bf16", "quantised"]
 """The coarsest form in which a model holds its weights."""
@@ -38,11 +40,17 @@ def most_apart(precision: Precision) -> float:
     return TOLERANCES[precision] * (1 if precision == "fp32" else _OUTLIER)
 
 
-def precision_of(module: nn.Module) -> Precision:
-    """The coarsest form of a model's frozen weights; what is trained is fp32 beside them."""
+def precision_of(module: nn.Module, trained: Iterable[Tensor] = ()) -> Precision:
+    """The coarsest form of a base's weights; what is trained is fp32 beside them.
+
+    Args:
+        module: the model, its frozen weights frozen.
+        trained: what the weights that are not frozen were in the base: there they compute in its
+            dtype again, wherever an adapter is opened.
+    """
     import torch
 
-    weights = [p for p in module.parameters() if not p.requires_grad]
+    weights = [*(p for p in module.parameters() if not p.requires_grad), *trained]
     if any(type(weight).__name__ in QUANTISED for weight in weights):
         return "quantised"
     held = {weight.dtype for weight in weights}

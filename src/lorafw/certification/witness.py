@@ -69,7 +69,7 @@ def witness_of(model: AdaptedModel, encoder: Encoder) -> Witness:
     probes = probes_for(model.bundle, encoder)
     answers = [_logits(model.bundle, row) for row in probes.rows]
     sizes = (numel(p) * p.element_size() for p in model.bundle.module.parameters())
-    return Witness(probes, _facts(model.bundle), answers, _alone(model, probes), sum(sizes))
+    return Witness(probes, _facts(model), answers, _alone(model, probes), sum(sizes))
 
 
 def as_rows(logits: Tensor) -> Tensor:
@@ -102,12 +102,13 @@ def _switched_off(model: AdaptedModel) -> Iterator[bool]:
         yield True
 
 
-def _facts(bundle: ModelBundle) -> Facts:
+def _facts(model: AdaptedModel) -> Facts:
+    bundle = model.bundle
     words: Any = bundle.tokenizer
     return Facts(
         words=len(words),
         tied=tied_head(bundle.module),
-        precision=precision_of(bundle.module),
+        precision=precision_of(bundle.module, model.base_values().values()),
         labels=tuple(bundle.labels),
         reading=reading_of(bundle.tokenizer),
     )

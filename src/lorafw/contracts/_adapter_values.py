@@ -48,6 +48,18 @@ def copy_values(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) 
     Raises:
         AdapterError: a name is missing or too many, or a shape differs.
     """
+    check_values(parameters, values)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
+
+
+def check_values(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """See that there is one value of the right shape for every parameter.
+
+    Raises:
+        AdapterError: a name is missing or too many, or a shape differs.
+    """
     for fault, names in (
         ("the adapter given lacks", parameters.keys() - values.keys()),
         ("the model has no place for", values.keys() - parameters.keys()),
@@ -58,6 +70,3 @@ def copy_values(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) 
         if parameter.shape != values[name].shape:
             have, want = list(values[name].shape), list(parameter.shape)
             raise AdapterError(f"{name} has shape {have}, the model needs {want}.")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(values[name])

@@ -86,6 +86,8 @@ class Metric(Component, ABC):
     """Which of the things a model can do with a row it looks at."""
     better: ClassVar[Mapping[str, Literal["lower", "higher"]]]
     """The figures `summarise` may give, and which of two values is the better."""
+    headline: ClassVar[str] = ""
+    """The figure that tells the better of two models where one must do; else the first of these."""
 
     @abstractmethod
     def measure(self, outcome: Outcome) -> Mapping[str, float]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 from lorafw.contracts.component import Component
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.objective import Objective
+from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.trainer import FitResult, Guide
 from lorafw.types import Capability, Encoded, Example
 
@@ -57,6 +58,8 @@ class Session(Protocol):
     model: AdaptedModel
     """With its one live adapter. Its values are to be read and written by the methods below."""
     objective: Objective
+    plan: TrainPlan
+    """The run's; each task has its own `epochs`."""
     seed: int
 
     def fit(
@@ -112,8 +115,8 @@ class Session(Protocol):
             AdapterError: a name is missing or too many, or a shape differs.
         """
 
-    def reset(self, seed: int | None = None) -> None:
-        """Make the adapter what it was before any training, or one from another seed."""
+    def reset(self) -> None:
+        """Make the trainable parameters what they were before any training."""
 
     def gradient(self, rows: Sequence[Encoded], *, squared: bool = False) -> Tensors:
         """The gradient of the loss of given rows at the live values, without dropout.
@@ -137,6 +140,9 @@ class Session(Protocol):
         The mean over a row's prompt (all tokens before the first that is trained) of what comes
         out just before the head.
         """
+
+    def prompt(self, task: Task, example: Example) -> Encoded:
+        """What the model is given of a task's example before it answers; nothing is trained."""
 
     def answer(self, rows: Sequence[Encoded], *, max_new_tokens: int) -> Sequence[Sequence[int]]:
         """Token ids the live model writes behind each row, greedily, without the end token.

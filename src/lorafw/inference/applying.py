@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lorafw.inference.place import Place
     from lorafw.types import AdapterState
 
-_INJECTORS = ("custom", "peft")
+_INJECTORS = ("custom", "peft", "full")
 """Who applies an adapter that its own injector cannot, in order of preference."""
 
 

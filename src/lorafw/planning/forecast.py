@@ -12,11 +12,13 @@ from lorafw.assembly.compose import Parts
 from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.model import ModelBundle, ModelRequest
 from lorafw.contracts.plan import Activations, TrainPlan
+from lorafw.data.encoded.joined import JoinedRows
 from lorafw.data.encoded.packed import lengths_of
 from lorafw.data.encoded.prepare import Prepared
 from lorafw.planning.portions import Portions, portions
 from lorafw.planning.rank_memory import RankMemory, rank_memory
 from lorafw.planning.step_memory import step_memory
+from lorafw.planning.task_portions import task_portions
 from lorafw.types import Layout, Tokenizer
 
 _SOON_OVER = "a run as short as this is over before its memory is told"
@@ -146,5 +148,7 @@ def _operations(bundle: ModelBundle, cut: Portions) -> int:
 
 
 def _portions(parts: Parts, rows: Rows, world_size: int, layout: Layout) -> Portions:
-    lengths = lengths_of(rows.prepared.rows)
-    return portions(lengths, parts.plan, layout, rows.seed, world_size)
+    found, cut = rows.prepared.rows, (parts.plan, layout, rows.seed, world_size)
+    if isinstance(found, JoinedRows):
+        return task_portions(found, [task.epochs for task in parts.tasks], *cut)
+    return portions(lengths_of(found), *cut)

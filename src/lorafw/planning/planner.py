@@ -11,9 +11,9 @@ from lorafw.assembly.compose import Parts, compose
 from lorafw.assembly.config import AnyConfig, RunConfig, as_config
 from lorafw.assembly.registry import Registry
 from lorafw.contracts.plan import Activations
-from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
 from lorafw.data.cache.rows import RowCache
+from lorafw.data.cache.run_rows import joined, prepare_each, sources_of
 from lorafw.data.rendering.context import within_context
 from lorafw.planning.advice import advice
 from lorafw.planning.calibration import seconds_per_cell
@@ -118,5 +118,6 @@ def _rows(config: RunConfig, parts: Parts) -> Rows:
     tokenizer = parts.model.tokenizer()
     encoder = within_context(parts.encoder, tokenizer)
     cache = RowCache(cache_folder() if config.run.cache else None, lambda _: None)
-    prepared = cache.prepare(Recipe(parts.dataset, encoder, tokenizer, Split.TRAIN))
-    return Rows(prepared, encoder, tokenizer, config.run.seed)
+    sources = sources_of(parts, tokenizer, parts.plan.epochs)
+    prepared = prepare_each(sources, tokenizer, Split.TRAIN, cache, lambda _: None)
+    return Rows(joined(sources, prepared), encoder, tokenizer, config.run.seed)

@@ -36,6 +36,25 @@ class EngineContract(ComponentContract, kind="trainer"):
             off = distance(found[name].cpu(), gradient)
             assert off <= 1e-5, f"{name} is off by {off:.1e}"
 
+    def test_a_step_goes_along_the_gradients_that_were_set(self, trainer: Trainer) -> None:
+        from lorafw.testing.reference import global_batches
+        from lorafw.testing.toy_engine import accumulate, opened, values_of
+
+        skip_unless(trainer, Capability.SETTABLE_GRADIENTS)
+        first, second = global_batches()[:2]
+        with opened(trainer) as engine:
+            accumulate(engine, second)
+            others = engine.gradients()
+            wanted = engine.step(learning_rate=1e-3), values_of(engine)
+        with opened(trainer) as engine:
+            accumulate(engine, first)
+            engine.set_gradients(others)
+            found = engine.step(learning_rate=1e-3), values_of(engine)
+        off = abs(found[0].grad_norm / wanted[0].grad_norm - 1)
+        assert off <= 1e-5, f"the norm is not that of the gradients that were set: {off:.1e}"
+        off = largest_difference(found[1], wanted[1])
+        assert off <= CLOSE, f"parameters went elsewhere, by {off:.1e}"
+
     def test_the_gradient_norm_is_the_global_one_before_clipping(self, trainer: Trainer) -> None:
         from lorafw.testing.reference import train_plainly
         from lorafw.testing.toy_engine import advance, opened

@@ -76,6 +76,8 @@ def load_with_peft(base: ModelBundle, model: AdaptedModel, folder: Path) -> Any:
         warnings.simplefilter("ignore", FutureWarning)
         # It applies patterns to target_parameters, yet says that they match no module.
         warnings.filterwarnings("ignore", ".*did not match any targeted module", RuntimeWarning)
+        # Weights that were trained as one are written twice, and are the same.
+        warnings.filterwarnings("ignore", ".*`ensure_weight_tying` is not set", UserWarning)
         return PeftModel.from_pretrained(module, str(folder)).eval()
 
 

@@ -45,6 +45,10 @@ class MetricContract(ComponentContract, kind="metric"):
         directions = set(metric.better.values())
         assert directions <= {"lower", "higher"}, f"neither lower nor higher: {directions}"
 
+    def test_its_headline_is_one_of_its_figures(self, metric: Metric) -> None:
+        known = ", ".join(metric.better)
+        assert not metric.headline or metric.headline in metric.better, f"it is none of {known}"
+
     def test_every_row_is_measured_under_the_same_names(self, metric: Metric) -> None:
         names = {tuple(sums) for sums in self._measured(metric, self.outcomes(metric))}
         assert len(names) == 1, f"rows differ in what is measured: {sorted(names)}"

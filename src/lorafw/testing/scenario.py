@@ -2,38 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from lorafw.contracts import FitResult, Scenario
+from lorafw.contracts import Scenario
 from lorafw.testing.component import ComponentContract
-
-
-class RecordingSession:
-    """A session in which nothing is trained; it notes what it is asked for.
-
-    Args:
-        finished: answer as if an earlier process had finished every stage.
-    """
-
-    def __init__(self, *, finished: bool = False) -> None:
-        self.calls: list[tuple[str, ...]] = []
-        self._finished = finished
-
-    def fit(self, stage: str) -> FitResult | None:
-        """Note the stage."""
-        self.calls.append(("fit", stage))
-        return (
-            None if self._finished else FitResult(3, 2.0, 1.0, {"loss": 1.5}, {"loss": 2.5}, 90, 1)
-        )
-
-    def evaluate(self) -> Mapping[str, float]:
-        """Note it."""
-        self.calls.append(("evaluate",))
-        return {"loss": 1.5}
-
-    def export(self) -> None:
-        """Note it."""
-        self.calls.append(("export",))
+from lorafw.testing.promise import NotPromised
+from lorafw.testing.recording_session import RecordingSession
 
 
 class ScenarioContract(ComponentContract, kind="scenario"):
@@ -51,6 +23,18 @@ class ScenarioContract(ComponentContract, kind="scenario"):
         assert all(stages), "a stage has an empty name"
         assert len(set(stages)) == len(stages), f"stages share a name, so none can resume: {stages}"
 
+    def test_whatever_is_remembered_has_a_name_of_its_own(self, scenario: Scenario) -> None:
+        named = [call for call in _calls(scenario) if call[0] in ("once", "score")]
+        twice = sorted({call for call in named if named.count(call) > 1})
+        assert not twice, f"asked for twice under one name: {twice}"
+
+    def test_it_sees_every_task(self, scenario: Scenario) -> None:
+        if not scenario.takes_tasks:
+            raise NotPromised("it is for one data set")
+        scored = {call[2] for call in _calls(scenario) if call[0] == "score"}
+        names = {task.name for task in RecordingSession(several=True).tasks}
+        assert scored in (set(), names), f"of {sorted(names)} it scores {sorted(scored)} only"
+
     def test_run_again_it_makes_the_same_calls(self, scenario: Scenario) -> None:
         first, second = _calls(scenario), _calls(scenario)
         assert first == second, f"first {first}, then {second}"
@@ -61,6 +45,6 @@ class ScenarioContract(ComponentContract, kind="scenario"):
 
 
 def _calls(scenario: Scenario, *, finished: bool = False) -> list[tuple[str, ...]]:
-    session = RecordingSession(finished=finished)
+    session = RecordingSession(finished=finished, several=scenario.takes_tasks)
     scenario.run(session)
     return session.calls

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
+from lorafw.contracts._adapter_values import check_values
 from lorafw.contracts.engine import Engine, EngineJob, TrainingState, World
-from lorafw.contracts.trainer import FitResult, RunningTrainer, TrainJob
+from lorafw.contracts.injector import AdaptedModel
+from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, TrainJob
 from lorafw.training.engine_trainer import EngineTrainer
 from lorafw.training.evaluation import evaluate
 from lorafw.training.gradient_checkpointing import recomputed, to_recompute
@@ -36,6 +38,7 @@ class EngineRunner(RunningTrainer):
         self._recomputing = ExitStack()
         self._serves: tuple[object, ...] = ()
         self._used = False
+        self._guide = Guide()
 
     def share(self, value: Any) -> Any:
         """Rank 0's value, on every rank."""
@@ -45,12 +48,39 @@ class EngineRunner(RunningTrainer):
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def gather(self, value: Any) -> list[Any]:
+        """What every rank gave, by rank, on every rank."""
+        found = [value] * self.world.world_size
+        if self.world.world_size > 1:
+            dist.all_gather_object(found, value)
+        return found
+
+    def sum_over_ranks(self, tensor: Tensor) -> Tensor:
+        """The sum over ranks, on the tensor's own device."""
+        total = tensor.to(self.world.device, copy=True)
+        if self.world.world_size > 1:
+            dist.all_reduce(total)
+        return total.to(tensor.device)
+
+    def values(self, job: TrainJob) -> dict[str, Tensor]:
+        """The trainable parameters as they are, copied to the CPU."""
+        state = self._open(job).state()
+        job.model.train(mode=False)
+        return {name: tensors[VALUE] for name, tensors in state.items()}
+
+    def load(self, job: TrainJob, values: Mapping[str, Tensor]) -> None:
+        """Write values where the engine keeps them; its optimizer has seen nothing then."""
+        engine = self._open(job)
+        check_values({name: tensors[VALUE] for name, tensors in engine.state().items()}, values)
+        engine.load_state({name: {VALUE: value} for name, value in values.items()})
+        job.model.train(mode=False)
+
     def fit(self, job: TrainJob) -> FitResult:
         """Run the loop; the wish to stop is heard while it runs, and torch's seed is given back."""
         engine, stop = self._open(job), StopFlag()
         if self._used:
             engine.load_state(_restarted(engine.state()))
-        self._used = True
+        self._used, self._guide = True, job.guide
         devices = [self.world.device] if self.world.device.type == "cuda" else []
         with stop.listening(), torch.random.fork_rng(devices):
             try:
@@ -83,7 +113,7 @@ class EngineRunner(RunningTrainer):
 
     def _new_engine(self, job: TrainJob) -> Engine:
         parameters = dict(job.model.trainable())
-        wrapped = LossModule(job.model.bundle, job.objective, job.model.penalty)
+        wrapped = LossModule(job.model.bundle, job.objective, self._penalties(job.model))
         optimizer = build_optimizer(job.plan, parameters, job.model.learning_rate_scales())
         blocks = job.model.bundle.layers
         request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm, blocks)
@@ -92,6 +122,16 @@ class EngineRunner(RunningTrainer):
         self._recomputing.enter_context(recomputed(twice))
         wrapped.eval()  # the base never drops anything; the adapter is switched on its own
         return engine
+
+    def _penalties(self, model: AdaptedModel) -> Callable[[], Tensor | None]:
+        """The model's own, and that of the guide of whichever job is being trained."""
+
+        def total() -> Tensor | None:
+            found = [model.penalty(), self._guide.penalty()]
+            terms = [term for term in found if term is not None]
+            return torch.stack(terms).sum() if terms else None
+
+        return total
 
     @contextmanager
     def full_parameters(self, module: nn.Module) -> Iterator[None]:

@@ -21,8 +21,8 @@ class EngineTrainer(Trainer):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Every rank holds everything whole; an engine that takes things apart says less."""
-        whole = (Capability.WHOLE_PARAMETERS, Capability.WHOLE_GRADIENTS)
-        return frozenset({*whole, Capability.WHOLE_OPTIMIZER})
+        whole = (Capability.WHOLE_PARAMETERS, Capability.WHOLE_OPTIMIZER)
+        return frozenset({*whole, Capability.WHOLE_GRADIENTS, Capability.SETTABLE_GRADIENTS})
 
     def connect(self) -> World:
         """Join the process group the launcher described; a lone process is a world of one.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lorafw.contracts.engine import Engine
 from lorafw.contracts.plan import StepsOrEpoch
 from lorafw.contracts.trainer import Ended, FitResult, TrainJob
+from lorafw.errors import CompositionError
 from lorafw.training.best import Judge, check_held_out_rows, check_place_for_best
 from lorafw.training.checkpoints.keeper import Checkpoints
 from lorafw.training.evaluation import evaluate
@@ -37,6 +38,7 @@ class Loop:
     ) -> None:
         check_held_out_rows(job.plan, job.eval_rows)
         check_place_for_best(job.plan, job.checkpoints)
+        _check_guide(job, capabilities)
         self._job, self._engine, self._stop = job, engine, stop
         self._whole_gradients = Capability.WHOLE_GRADIENTS in capabilities
         self._shares = Shares(job, engine.world)
@@ -124,3 +126,9 @@ class Loop:
 
     def _evaluate(self) -> None:
         self._record.add_evaluation(evaluate(self._job, self._engine))
+
+
+def _check_guide(job: TrainJob, capabilities: frozenset[Capability]) -> None:
+    if job.guide.wants_gradients and Capability.SETTABLE_GRADIENTS not in capabilities:
+        fault = "this trainer's gradients cannot be replaced before a step, as the scenario needs."
+        raise CompositionError(fault, mend="Choose another: --trainer ddp.")

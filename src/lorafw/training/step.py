@@ -122,9 +122,11 @@ class Stepper:
         return outcome
 
     def _gradients_are_sound(self, step: int) -> bool:
-        """Show the gradients to those who want to see them, unless they are not finite."""
+        """Show the gradients to those who want to see or change them, unless not finite."""
         model = self._job.model
-        if not (model.wants_gradients or self._learning.wants_gradients):
+        guide = self._job.guide
+        wanted = model.wants_gradients, self._learning.wants_gradients, guide.wants_gradients
+        if not any(wanted):
             return True
         gradients = self._engine.gradients()
         if not all(is_finite(gradient) for gradient in gradients.values()):
@@ -133,6 +135,8 @@ class Stepper:
             self._learning.see_gradients(gradients)
         if model.wants_gradients:
             model.before_step(step, gradients)
+        if guide.wants_gradients:
+            self._engine.set_gradients(guide.adjust(step, gradients))
         return True
 
     def _judge(

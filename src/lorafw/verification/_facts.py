@@ -17,8 +17,9 @@ def base_dtype(model: AdaptedModel) -> str:
     if getattr(module, "is_quantized", False):
         return "quantised"
     trained = {id(parameter) for parameter in model.trainable().values()}
-    frozen = [p for p in module.parameters() if id(p) not in trained and p.is_floating_point()]
-    coarsest = max(frozen, key=lambda p: torch.finfo(p.dtype).eps).dtype
+    numbers = [p for p in module.parameters() if p.is_floating_point()]
+    frozen = [p for p in numbers if id(p) not in trained]
+    coarsest = max(frozen or numbers, key=lambda p: torch.finfo(p.dtype).eps).dtype
     names = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
     return names.get(coarsest, str(coarsest).removeprefix("torch."))
 

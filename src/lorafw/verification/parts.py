@@ -91,20 +91,26 @@ def _fault(parts: Parts, name: str, trainer: Trainer) -> str:
 
 
 def injectors(parts: Parts, registry: Registry) -> tuple[list[Part], list[Unfit]]:
-    """The config's injector, and every other that takes the same options."""
+    """The config's injector, and every other that takes the same options.
+
+    One that has no option in common makes something else, and is no matter here.
+    """
     own = parts.names["injector"]
     fit, unfit = [_part(own, own, parts.injector)], list[Unfit]()
     for name in _others(registry, "injector", own):
         try:
-            fit.append(_part(name, name, _expressed(parts, registry, name)))
+            if found := _expressed(parts, registry, name):
+                fit.append(_part(name, name, found))
         except LorafwError as error:
             unfit.append(Unfit(name, str(error)))
     return fit, unfit
 
 
-def _expressed(parts: Parts, registry: Registry, name: str) -> Component:
-    """An injector of another kind that makes the same adapter."""
+def _expressed(parts: Parts, registry: Registry, name: str) -> Component | None:
+    """An injector of another kind that makes the same adapter; None if it makes none such."""
     kind = registry.load("injector", name)
+    if not kind.model_fields.keys() & type(parts.injector).model_fields.keys():
+        return None
     injector = kind.from_mapping(parts.injector.model_dump(exclude_defaults=True), where="injector")
     injector.preflight()
     return injector

@@ -10,10 +10,9 @@ from pathlib import Path
 from lorafw.assembly.compose import Parts, compose
 from lorafw.assembly.config import AnyConfig, RunConfig, as_config, resolved, write_resolved
 from lorafw.assembly.registry import Registry
-from lorafw.data.cache.key import Recipe
 from lorafw.data.cache.place import cache_folder
 from lorafw.data.cache.rows import RowCache
-from lorafw.data.rendering.context import within_context
+from lorafw.data.cache.run_rows import joined, prepare_each, sources_of
 from lorafw.errors import CompositionError, UsageError
 from lorafw.training.launching import under_launcher
 from lorafw.types import Capability, Split
@@ -128,10 +127,10 @@ def _prepared(
 def _rows(config: RunConfig, parts: Parts, steps: int, say: Say) -> Rows:
     """The rows of the run's first steps."""
     tokenizer = parts.model.tokenizer()
-    encoder = within_context(parts.encoder, tokenizer)
     cache = RowCache(cache_folder() if config.run.cache else None, say)
+    sources = sources_of(parts, tokenizer, parts.plan.epochs)
     train, held_out = (
-        cache.prepare(Recipe(parts.dataset, encoder, tokenizer, split)).rows
+        joined(sources, prepare_each(sources, tokenizer, split, cache, lambda _: None)).rows
         for split in (Split.TRAIN, Split.EVAL)
     )
     if not held_out:

@@ -60,6 +60,7 @@ def bundle_of(folder: Path, dtype: str = "fp32") -> ModelBundle:
 
 
 INJECTORS = {entry.name: entry for entry in entry_points(group="lorafw.injectors")}
+INJECTORS.pop("full", None)  # makes no adapter
 
 
 @pytest.fixture(params=sorted(INJECTORS))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lorafw.assembly.registry import Registry
+from lorafw.builtin import mix
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "plugins"
 
@@ -46,4 +47,5 @@ def write_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WritePlugin
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry that knows the toy parts besides what is installed."""
     monkeypatch.syspath_prepend(FIXTURES / "toys")
+    monkeypatch.setattr(mix, "_registry", Registry)  # the one it keeps may not know them
     return Registry()

@@ -285,7 +285,7 @@ def test_all_that_is_missing_is_named_at_once(registry: Registry) -> None:
         read_config(registry, choices={"model": "toy", "trainer": "toy"})
     assert str(caught.value) == (
         "nothing says which dataset and injector to use: pass --dataset NAME "
-        "(files, hf, jsonl, mix, toy, trace), --injector NAME (custom, peft, toy), "
+        "(files, hf, jsonl, mix, toy, trace), --injector NAME (custom, full, peft, toy), "
         "or write a config with `lorafw init`."
     )
 

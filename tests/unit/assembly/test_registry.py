@@ -86,7 +86,10 @@ def test_unknown_name() -> None:
     assert fault(registry, "scenario", "singel") == (
         "no scenario is called 'singel'. Did you mean 'single'?"
     )
-    assert fault(registry, "scenario", "zzz") == ("no scenario is called 'zzz'. Installed: single.")
+    installed = ", ".join(registry.names("scenario"))
+    assert fault(registry, "scenario", "zzz") == (
+        f"no scenario is called 'zzz'. Installed: {installed}."
+    )
 
 
 def test_unknown_kind() -> None:

@@ -39,9 +39,10 @@ def uses(schema: dict[str, Any], forms: list[dict[str, Any]]) -> set[str]:
 def test_every_section_is_there(schema: dict[str, Any]) -> None:
     assert set(schema["properties"]) == {
         *("run", "dataset", "model", "injector", "trainer", "encoder", "objective", "scenario"),
-        *("plan", "exporters", "listeners", "versions"),
+        *("tasks", "plan", "exporters", "listeners", "versions"),
     }
-    assert schema["required"] == ["dataset", "model", "injector", "trainer"]
+    assert schema["required"] == ["model", "injector", "trainer"]
+    assert schema["anyOf"] == [{"required": ["dataset"]}, {"required": ["tasks"]}]
     assert schema["additionalProperties"] is False
 
 
@@ -84,3 +85,21 @@ def test_a_broken_part_is_left_out_with_a_note(schema: dict[str, Any]) -> None:
     trainer = schema["properties"]["trainer"]
     assert "bad" not in uses(schema, trainer["oneOf"])
     assert "trainer 'bad' from lorafw-third 1.0 failed to import" in trainer["description"]
+
+
+def test_tasks_are_names_or_mappings_of_what_a_task_may_say(schema: dict[str, Any]) -> None:
+    text, listed = schema["properties"]["tasks"]["anyOf"]
+    bare, task = listed["items"]["anyOf"]
+    assert text == bare == {"type": "string"}
+    assert task["required"] == ["name"]
+    assert set(task["properties"]) == {
+        *("name", "dataset", "epochs", "encoder", "template", "metrics", "metric"),
+    }
+    assert task["additionalProperties"] is False
+    assert task["properties"]["dataset"]["anyOf"][0] == schema["properties"]["dataset"]
+
+
+def test_epochs_may_be_listed_for_tasks(schema: dict[str, Any]) -> None:
+    one, listed = schema["$defs"]["plan"]["properties"]["epochs"]["anyOf"]
+    assert (one["type"], one["default"]) == ("integer", 1)
+    assert listed["items"] == {"type": "integer", "minimum": 1}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECIPE = {"model": {"use": "auto"}, "encoder": {"use": "prompt"}}
 
 
-@pytest.fixture(params=sorted(entry_points(group="lorafw.injectors").names))
+@pytest.fixture(params=sorted(entry_points(group="lorafw.injectors").names - {"full"}))
 def request_to_export(request: pytest.FixtureRequest, tmp_path: Path) -> ExportRequest:
     """A toy model with a fresh adapter: A random, B zero."""
     (entry,) = entry_points(group="lorafw.injectors", name=request.param)

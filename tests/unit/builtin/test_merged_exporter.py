@@ -33,7 +33,7 @@ class Prepare(Protocol):
     def __call__(self, *, tied: bool = False, dtype: str = "fp32") -> ExportRequest: ...
 
 
-@pytest.fixture(params=sorted(entry_points(group="lorafw.injectors").names))
+@pytest.fixture(params=sorted(entry_points(group="lorafw.injectors").names - {"full"}))
 def prepare(request: pytest.FixtureRequest, tmp_path: Path) -> Prepare:
     """Makes a request to export a toy model with an adapter that has an effect."""
     (entry,) = entry_points(group="lorafw.injectors", name=request.param)

@@ -16,7 +16,7 @@ from lorafw.types import AdapterSpec, AdapterState, canonical_pair
 if TYPE_CHECKING:
     from pathlib import Path
 
-INJECTORS = sorted(entry.name for entry in entry_points(group="lorafw.injectors"))
+INJECTORS = sorted(entry_points(group="lorafw.injectors").names - {"full"})
 TARGETS = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj")
 SHAPES = {TARGETS[0]: (32, 32), TARGETS[1]: (48, 32)}
 

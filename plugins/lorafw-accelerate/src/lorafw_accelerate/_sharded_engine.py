@@ -52,6 +52,14 @@ class ShardedEngine(AccelerateEngine):
             if piece is not None
         }
 
+    @torch.no_grad()
+    def set_gradients(self, gradients: Mapping[str, Tensor]) -> None:
+        """Write this rank's pieces of them."""
+        for name, parameter in self._parameters.items():
+            piece = self._shards.gradient(parameter)
+            if piece is not None:
+                piece.copy_(self._shards.piece(parameter, gradients[name]))
+
     def step(self, *, learning_rate: float) -> StepOutcome:
         """Clip by the global norm, update this rank's pieces, zero."""
         self._shards.hand_over_gradients(list(self._parameters.values()))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from lorafw.contracts import Scenario
+from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
     from lorafw.contracts import Session
 
 
-class Sequential(Scenario):
+class Sequential(TaskSequence):
     """Trains one adapter on every task in turn: what the other scenarios are compared with."""
 
-    takes_tasks: ClassVar[bool] = True
-
     def run(self, session: Session) -> None:
-        """Fit each task, and score all of them after each."""
-        for task in session.tasks:
+        """Fit each task in turn."""
+        for task in self.each_task(session):
             session.fit(task.name, task=task)
-            for each in session.tasks:
-                session.score(task.name, each)
         session.export()

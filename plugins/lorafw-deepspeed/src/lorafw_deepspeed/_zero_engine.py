@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from deepspeed.utils import (
     safe_get_full_grad,
     safe_get_full_optimizer_state,
     safe_set_full_fp32_param,
+    safe_set_full_grad,
     safe_set_full_optimizer_state,
 )
 from torch import Tensor, nn
@@ -38,6 +39,11 @@ class ZeroEngine(DeepSpeedEngine):
         """Whole gradients, gathered from the partitions."""
         found = {name: safe_get_full_grad(p) for name, p in self._parameters.items()}
         return {name: grad.detach().clone() for name, grad in found.items() if grad is not None}
+
+    def set_gradients(self, gradients: Mapping[str, Tensor]) -> None:
+        """Write each rank's part of them."""
+        for name, parameter in self._parameters.items():
+            safe_set_full_grad(parameter, gradients[name])
 
     def step(self, *, learning_rate: float) -> StepOutcome:
         """DeepSpeed clips, since only it sees the whole norm, and skips what is not finite."""

@@ -71,6 +71,8 @@ class DeepSpeedTrainer(EngineTrainer):
         apart = {Capability.WHOLE_PARAMETERS} if self.zero_stage == 3 else set()
         if self.zero_stage:
             apart.add(Capability.WHOLE_OPTIMIZER)
+        if self.offload_optimizer or self.offload_parameters:
+            apart.add(Capability.SETTABLE_GRADIENTS)  # DeepSpeed updates from copies of its own
         return super().capabilities - apart
 
     def variants(self) -> Sequence[DeepSpeedTrainer]:

@@ -71,18 +71,20 @@ class Gguf(Exporter):
 
     def expected_bytes(self, request: ExportRequest) -> int:
         """The base's weights once, as they are written."""
+        from lorafw.adapters.live.base_tensors import base_weights
+
         bits = _BITS.get(self.dtype, 16.0)
-        weights = request.model.frozen().values()
         return sum(
             int(numel(w) * (w.element_size() if self.dtype == "auto" else bits / 8))
-            for w in weights
+            for w in base_weights(request.model)
         )
 
     def rounds(self, request: ExportRequest) -> bool:
         """Whether the wished numbers have fewer digits than the model's coarsest weights."""
+        from lorafw.adapters.live.base_tensors import base_weights
         from lorafw_gguf._encoding import is_coarser
 
-        held = {weight.dtype for weight in request.model.frozen().values()}
+        held = {weight.dtype for weight in base_weights(request.model)}
         return self.dtype != "auto" and is_coarser(self.dtype, held)
 
     def reopen(self, folder: Path, builder: ModelBuilder) -> Reopened | None:

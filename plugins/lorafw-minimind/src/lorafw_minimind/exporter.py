@@ -10,7 +10,7 @@ from pydantic import Field
 from lorafw.contracts._sizes import numel
 from lorafw.contracts.exporter import Exporter, ExportRequest, Reopened
 from lorafw.errors import ExportError
-from lorafw.types import Capability
+from lorafw.types import AdapterSpec, Capability
 from lorafw_minimind.generations import DEFAULTS, native_name
 
 if TYPE_CHECKING:
@@ -67,6 +67,15 @@ class MiniMindPth(Exporter):
         wide = 2 if self.dtype == "fp16" else 4
         return sum(wide * numel(tensor) for part in parts for tensor in part.values())
 
+    def foresee(self, request: ExportRequest) -> None:
+        """See that there will be an adapter.
+
+        Raises:
+            ExportError: whole modules are trained, and nothing is adapted; or as any exporter's.
+        """
+        super().foresee(request)
+        _require_adapter(request.model.spec)
+
     def rounds(self, request: ExportRequest) -> bool:
         """Whether the files that are opened again have fp16, where the model has not."""
         import torch
@@ -92,8 +101,7 @@ class MiniMindPth(Exporter):
         from lorafw_minimind.lora_pth import lora_tensors
 
         state = request.model.state()
-        if not state.spec.targets:
-            raise ExportError("there is no adapter to export.", mend="Use exporter merged.")
+        _require_adapter(state.spec)
         if state.tensors.keys() - {n for n in state.tensors if ".lora_" in n}:
             mend = "Use exporter adapter or merged."
             raise ExportError("parts of the base were trained, not only LoRA.", mend=mend)
@@ -139,6 +147,11 @@ def _minimind(request: ExportRequest) -> MiniMindBundle:
     if not isinstance(bundle, MiniMindBundle):
         raise ExportError("the base is no MiniMind model.", mend="Use exporter adapter or merged.")
     return bundle
+
+
+def _require_adapter(spec: AdapterSpec) -> None:
+    if not spec.targets:
+        raise ExportError("there is no adapter to export.", mend="Use exporter merged.")
 
 
 def _rounding(exact: Mapping[str, Tensor], rounded: Mapping[str, Tensor]) -> float:

@@ -44,6 +44,9 @@ _HARMLESS = {
 _MOVES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Starts that change the base's own weights, so that the adapter alone does not give the model."""
 
+_NO_TARGETS = "dummy-target-modules"
+"""What PEFT takes for an adapter that changes no module, and only saves some whole."""
+
 TASK_TYPES = {Task.CAUSAL_LM: "CAUSAL_LM", Task.CLASSIFICATION: "SEQ_CLS"}
 """What PEFT calls the tasks."""
 
@@ -201,7 +204,7 @@ def config_for(
         "r": spec.rank,
         "rank_pattern": written_pattern(spec.rank_pattern, spec.targets),
         "revision": None,
-        "target_modules": shortest_selection(linears, modules),
+        "target_modules": shortest_selection(linears, modules) if spec.targets else _NO_TARGETS,
         "task_type": TASK_TYPES[task],
         "trainable_token_indices": {k: list(rows) for k, rows in spec.token_rows.items()} or None,
         "use_dora": spec.use_dora,

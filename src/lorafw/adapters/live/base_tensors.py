@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from lorafw.contracts.injector import AdaptedModel
     from lorafw.types import AdapterState
+
+
+def base_weights(model: AdaptedModel) -> Iterator[Tensor]:
+    """The live weights of a base: frozen ones, and those of its own that are trained."""
+    yield from model.frozen().values()
+    of_base = model.base_values()
+    yield from (weight for name, weight in model.trainable().items() if name in of_base)
 
 
 def merged_tensors(

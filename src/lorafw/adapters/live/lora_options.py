@@ -166,8 +166,11 @@ class LoRAOptions(LoRAInjector):
         """These options replaced by those that give `spec`, module for module.
 
         Raises:
-            AdapterError: the spec's values are out of range.
+            AdapterError: the spec's values are out of range, or it adapts nothing.
         """
+        if not spec.targets:
+            fault = "it adapts no module: all it has is trained whole."
+            raise AdapterError(fault, mend="Use injector 'full'.")
         options = {
             "r": spec.rank,
             "alpha": spec.alpha,

@@ -73,7 +73,7 @@ class _TrainedModules:
         self._base = {name: copy.deepcopy(live) for name, live in self._live.items()}
         for live in self._live.values():
             dtype = next(live.parameters()).dtype
-            _compute_in_fp32(live.float().requires_grad_(requires_grad=True), dtype)
+            compute_in_fp32(live.float().requires_grad_(requires_grad=True), dtype)
         self.parameters = dict(_parameters(self._live))
 
     def base_values(self) -> dict[str, Tensor]:
@@ -98,7 +98,7 @@ def _parameters(modules: dict[str, nn.Module]) -> Iterator[tuple[str, nn.Paramet
             yield f"{name}.{inner}", parameter
 
 
-def _compute_in_fp32(part: nn.Module, dtype: torch.dtype) -> None:
+def compute_in_fp32(part: nn.Module, dtype: torch.dtype) -> None:
     """Let a module take what the base gives it, and give back what the base goes on with.
 
     Where the base is bf16, inputs are widened and the result is rounded to bf16 again; a result of

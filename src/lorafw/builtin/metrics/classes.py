@@ -22,6 +22,7 @@ class Classes(Metric):
         "log_loss": "lower",
         **dict.fromkeys(FIGURES, "higher"),
     }
+    headline: ClassVar[str] = "accuracy"
 
     def measure(self, outcome: Outcome) -> Mapping[str, float]:
         """-log p of the row's class, and of each class whether it is right, predicted, or both."""

@@ -22,6 +22,7 @@ class Rouge(MeanOfAnswers):
     """
 
     better: ClassVar[Mapping[str, Literal["lower", "higher"]]] = dict.fromkeys(_FIGURES, "higher")
+    headline: ClassVar[str] = "rougeL"
 
     def preflight(self) -> None:
         """See that rouge-score is installed."""

@@ -10,6 +10,8 @@ from lorafw.builtin.trackers._history import Curve
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 34
+KINDS = "abcdefgh"
+"""What lines look like, in turn."""
 MOST_POINTS = 600
 """Points of a line; more cannot be told apart at this width."""
 
@@ -36,16 +38,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of some lines over the steps."""
+    """A chart of some lines, over the steps or whatever else `along` says."""
 
     title: str
     lines: tuple[Line, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
+    along: str = "step"
 
 
-def chart(title: str, curves: Mapping[str, Curve]) -> Chart | None:
-    """The chart of some curves by name; None where there is no finite number to draw."""
+def chart(title: str, curves: Mapping[str, Curve], stages: Sequence[str] = ()) -> Chart | None:
+    """The chart of some curves by name; None where there is no finite number to draw.
+
+    Args:
+        title: of the chart.
+        curves: by name.
+        stages: what steps stand for, counted from 0, where they are no steps.
+    """
     points = {name: _finite(curve) for name, curve in curves.items()}
     every = [point for line in points.values() for point in line]
     if not every:
@@ -54,12 +63,23 @@ def chart(title: str, curves: Mapping[str, Curve]) -> Chart | None:
     across, up = _scale(steps, whole=True), _scale(values)
     first, last = min(steps), max(steps)
     place = _Place(first if first < last else first - 1, last, up[0], up[-1])
+    if stages:
+        ticks = [Tick(place.x(at), shortened(name, len(stages))) for at, name in enumerate(stages)]
+    else:
+        ticks = [Tick(place.x(at), f"{at:,.0f}") for at in across if first <= at <= last]
     return Chart(
         title,
-        tuple(_line(name, curves[name], place) for name, found in points.items() if found),
-        tuple(Tick(place.x(at), f"{at:,.0f}") for at in across if first <= at <= last),
+        tuple(_line(name, curves[name], place, stages) for name, found in points.items() if found),
+        tuple(ticks),
         tuple(Tick(place.y(at), f"{at:.6g}") for at in up),
+        "stage" if stages else "step",
     )
+
+
+def shortened(name: str, places: int) -> str:
+    """A name that fits where so many stand side by side."""
+    most = max(3, int((WIDTH - LEFT - RIGHT) / places / 7.5))
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ def _finite(curve: Curve) -> list[Point]:
     return [(step, value) for step, value in pairs if math.isfinite(value)]
 
 
-def _line(name: str, curve: Curve, place: _Place) -> Line:
+def _line(name: str, curve: Curve, place: _Place, stages: Sequence[str]) -> Line:
     pairs = list(zip(curve.steps, curve.values, strict=True))
     parts = [
         [(place.x(step), place.y(value)) for step, value in _thinned(run)] for run in _runs(pairs)
@@ -93,7 +113,7 @@ def _line(name: str, curve: Curve, place: _Place) -> Line:
     path = " ".join("M" + " L".join(f"{x} {y}" for x, y in part) for part in parts)
     # A dot for each point while they are few; a point alone would leave no line to see.
     dots = [point for part in parts if len(part) == 1 or len(pairs) <= 50 for point in part]
-    return Line(name, path, tuple(dots), _in_words(_finite(curve)))
+    return Line(name, path, tuple(dots), _in_words(_finite(curve), stages))
 
 
 def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
@@ -142,11 +162,12 @@ def _round_step(step: float) -> float:
     return power * next(nice for nice in (1, 2, 5, 10) if nice * power >= step * 0.999)
 
 
-def _in_words(points: Sequence[Point]) -> str:
+def _in_words(points: Sequence[Point], stages: Sequence[str]) -> str:
     """What a reader who does not see the line should know of it."""
-    (first_step, first), (last_step, last) = points[0], points[-1]
-    low_step, low = min(points, key=lambda point: point[1])
-    return (
-        f"{first:.4g} at step {first_step:,.0f}, {last:.4g} at step {last_step:,.0f}, "
-        f"lowest {low:.4g} at step {low_step:,.0f}"
-    )
+    low = min(points, key=lambda point: point[1])
+    told = [("", points[0]), ("", points[-1]), ("lowest ", low)]
+    return ", ".join(f"{what}{value:.4g} at {_where(at, stages)}" for what, (at, value) in told)
+
+
+def _where(at: float, stages: Sequence[str]) -> str:
+    return stages[int(at)] if stages else f"step {at:,.0f}"

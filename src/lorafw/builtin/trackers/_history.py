@@ -18,7 +18,7 @@ from lorafw.builtin.trackers._figures import FIRST_STAGE, of_evaluation, of_stag
 from lorafw.builtin.trackers._settings import without_logins, without_secrets
 from lorafw.builtin.trackers._told import goes_on
 
-_RETOLD = {"notice", "stage_start", "fit_start", "step_end", "evaluation_end"}
+_RETOLD = {"notice", "stage_start", "fit_start", "step_end", "evaluation_end", "score_end"}
 """Events of an earlier process that still count when a run is resumed."""
 
 
@@ -48,6 +48,7 @@ class History(ABC):
         self.folder = folder
         self.config: Mapping[str, Any] = {}
         self.curves: dict[str, dict[str, Curve]] = {}
+        self.scores: dict[str, dict[str, Mapping[str, float]]] = {}  # by stage and task
         self.notices: dict[str, None] = {}  # in order, each once
         self.counts: dict[str, int] = {}
         self.resumed: list[int] = []
@@ -104,8 +105,13 @@ class History(ABC):
     @listens
     def evaluation_end(self, step: int, figures: Mapping[str, float]) -> None:
         self._add(step, of_evaluation(FIRST_STAGE, figures))
-        if step and time.monotonic() >= self._show_from:
+        if step:
             self._show_and_rest()
+
+    @listens
+    def score_end(self, stage: str, task: str, figures: Mapping[str, float]) -> None:
+        self._keep_score(stage, task, figures)
+        self._show_and_rest()
 
     @listens
     def export_end(self, exporter: str, path: Path) -> None:
@@ -129,9 +135,15 @@ class History(ABC):
         for name, value in figures.items():
             self._curves().setdefault(name, Curve()).add(step, value)
 
+    def _keep_score(self, stage: str, task: str, figures: Mapping[str, float]) -> None:
+        values = {name: float(value) for name, value in figures.items()}
+        self.scores.setdefault(stage, {})[task] = values
+
     def _show_and_rest(self) -> None:
         """Show, and then not again until this has cost less than a twentieth of the time."""
         began = time.monotonic()
+        if began < self._show_from:
+            return
         self.show()
         ended = time.monotonic()
         self._show_from = ended + 20 * (ended - began)
@@ -141,6 +153,8 @@ class History(ABC):
         values = {name: payload[name] for name in _arguments(event)}
         if event == "evaluation_end":
             self._add(values["step"], of_evaluation(FIRST_STAGE, values["figures"]))
+        elif event == "score_end":
+            self._keep_score(**values)
         else:
             getattr(History, event)(self, **values)
 

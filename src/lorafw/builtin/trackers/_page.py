@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lorafw.builtin.pages import page_template
-from lorafw.builtin.trackers import _chart
+from lorafw.builtin.trackers import _chart, _heat_map
 from lorafw.builtin.trackers._history import Curve, History
+from lorafw.builtin.trackers._scores import drawn_scores
 from lorafw.builtin.trackers._settings import Scalar, flattened
 
 PARTS = ("dataset", "model", "injector", "trainer", "encoder", "objective", "scenario")
@@ -20,7 +21,7 @@ CHARTS = {
     "Gradient norm": {"gradient norm": "train/grad_norm"},
     "Tokens per second": {"tokens per second": "train/tokens_per_second"},
 }
-_TOLD_APART = {"evaluation", "evaluation_before", "fingerprint", "exports", "data"}
+_TOLD_APART = {"evaluation", "evaluation_before", "fingerprint", "exports", "data", "scores"}
 """Sections of the record that have a place of their own on the page."""
 
 
@@ -33,7 +34,9 @@ def render(history: History) -> str:
         tiles=_tiles(history),
         parts=_parts(history.config),
         stages=[(stage, _charts(curves)) for stage, curves in history.curves.items()],
+        scores=drawn_scores(history.scores, history.result.get("scores", {})),
         layout=_chart,
+        grid=_heat_map,
         evaluations=_evaluations(history),
         record=_record(history.result),
         data=flattened(history.result.get("data", {})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -137,7 +138,16 @@ def _compact(values: NDArray[np.int32]) -> array[int]:
     return numbers
 
 
-class PackedRows(Sequence[Encoded]):
+class MeasuredRows(Sequence[Encoded]):
+    """Rows that know how long each of them is, without being read."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> NDArray[np.int32]:
+        """Tokens of every row."""
+
+
+class PackedRows(MeasuredRows):
     """Rows that stay in Arrow columns, in memory or in a mapped file, until one is asked for."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
@@ -175,7 +185,7 @@ class PackedRows(Sequence[Encoded]):
 
 def lengths_of(rows: Sequence[Encoded]) -> list[int]:
     """Tokens of every row, without reading rows that know."""
-    if isinstance(rows, PackedRows):
+    if isinstance(rows, MeasuredRows):
         lengths: list[int] = rows.lengths.tolist()
         return lengths
     return [len(row.input_ids) for row in rows]

@@ -66,10 +66,10 @@ class Report:
         )
 
     def __add__(self, more: Report) -> Report:
-        """The account of these rows and more of the same split."""
+        """The account of these rows and more of the same split; the longer limit is told."""
         return Report(
             split=self.split,
-            max_length=self.max_length,
+            max_length=max(self.max_length, more.max_length),
             rows=self.rows + more.rows,
             dropped=self.dropped + more.dropped,
             cut_rows=self.cut_rows + more.cut_rows,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lorafw.contracts import DatasetAdapter, Encoder
+from lorafw.data.encoded.joined import JoinedRows
 from lorafw.data.encoded.portion import SIZE
 from lorafw.types import Split, Tokenizer
 
@@ -43,3 +46,21 @@ class RowNumbers:
                 if kept == row:
                     return number
         return row + 1
+
+
+class TaskRowNumbers:
+    """Counts in each task of a run.
+
+    Args:
+        rows: of all tasks, one task behind the other.
+        numbers: of each task's rows, by its name, in the same order.
+    """
+
+    def __init__(self, rows: JoinedRows, numbers: Mapping[str, RowNumbers]) -> None:
+        self._rows, self._numbers = rows, list(numbers.items())
+
+    def __call__(self, row: int) -> str:
+        """The name of an encoded row, by its index from zero among those of all tasks."""
+        part, at = self._rows.place(row)
+        task, number = self._numbers[part]
+        return f"{number(at)} of task '{task}'"

@@ -19,6 +19,7 @@ ACCEPTABLE = (
     "adapter",
     "objective",
     "plan",
+    "scenario",
     "seed",
 )
 """What `accept_changed` may name."""

@@ -14,6 +14,7 @@ from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
+from lorafw.contracts.scenario import Scenario
 from lorafw.data.cache.part_identity import dataset_identity, encoder_identity
 from lorafw.inference.provenance import tokenizer_hash
 from lorafw.types import Tokenizer
@@ -43,11 +44,21 @@ def of_rows(dataset: DatasetAdapter, data: str, held_out: str | None) -> dict[st
     return {"data": data, "files": files, **({} if held_out is None else {"held-out": held_out})}
 
 
-def of_text(encoder: Encoder, tokenizer: Tokenizer) -> dict[str, Any]:
-    """How text becomes rows."""
+def of_text(
+    encoder: Encoder, tokenizer: Tokenizer, of_tasks: Mapping[str, Encoder] | None = None
+) -> dict[str, Any]:
+    """How text becomes rows.
+
+    Args:
+        encoder: the run's.
+        tokenizer: of its model.
+        of_tasks: encoders by task, of those that have one of their own.
+    """
     identity = encoder_identity(encoder)
     chat = {"chat_template": _digest(tokenizer.chat_template)} if tokenizer.chat_template else {}
     template = {"use": identity["class"], **identity["options"], **chat}
+    if of_tasks:
+        template["tasks"] = {task: encoder_identity(own) for task, own in of_tasks.items()}
     return {"tokenizer": tokenizer_hash(tokenizer), "template": template}
 
 
@@ -64,6 +75,13 @@ def of_plan(plan: TrainPlan) -> dict[str, Any]:
     """How it learns; what changes no update is left out."""
     decided = {"evaluate_every"} if plan.decides_by_evaluation else set()
     return {"plan": plan.model_dump(mode="json", exclude=_SAME_UPDATE - decided)}
+
+
+def of_scenario(scenario: Scenario) -> dict[str, Any]:
+    """Which method trains a list of tasks, and how; nothing for a scenario of one data set."""
+    if not scenario.takes_tasks:
+        return {}
+    return {"scenario": {"class": _class(scenario), **scenario.model_dump(mode="json")}}
 
 
 def _class(part: Component) -> str:

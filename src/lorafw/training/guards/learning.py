@@ -72,6 +72,8 @@ class LearningGuard:
         """
         if outcome.skipped or learning_rate < _ENOUGH or not outcome.grad_norm:
             return
+        if self._job.guide.wants_gradients:  # it may hold parameters where they are
+            return
         self._updates += 1
         if self._updates == _UPDATES:
             self._look()

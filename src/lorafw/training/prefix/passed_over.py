@@ -37,13 +37,14 @@ class Prefix:
 
     @contextmanager
     def computed(self, keep: Callable[[Tensor], None]) -> Iterator[None]:
-        """While open, `keep` is given what enters the adapted layer, detached.
+        """While open, `keep` is given what enters the adapted layer in the first pass, detached.
 
         Raises:
             ConfigError: that has another form than what enters the first layer, or what enters
                 the first layer wants a gradient.
         """
         seen: list[Size] = []
+        wanted = [keep]
 
         def start(rows: Tensor) -> Tensor:
             seen.append(_frozen(rows).shape)
@@ -52,7 +53,9 @@ class Prefix:
         def end(rows: Tensor) -> Tensor:
             if seen != [rows.shape]:
                 raise is_not_all()
-            keep(rows.detach())
+            seen.clear()  # an objective may run the model more than once
+            while wanted:
+                wanted.pop()(rows.detach())
             return rows
 
         with ExitStack() as replaced:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lorafw.contracts import AdaptedModel, ModelBundle
 
 ROWS = toy_rows(3, seed=4)
-INJECTORS = sorted(entry_points(group="lorafw.injectors").names)
+INJECTORS = sorted(entry_points(group="lorafw.injectors").names - {"full"})
 FORMS: dict[str, dict[str, Any]] = {
     "lora": {},
     "dora": {"use_dora": True},

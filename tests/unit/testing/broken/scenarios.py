@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import ClassVar
 
-from lorafw.contracts import Scenario, Session
+from lorafw.contracts import Guide, Scenario, Session
 
 _runs = itertools.count()
 
@@ -44,12 +44,47 @@ class Fickle(Scenario):
         session.export()
 
 
+class Twice(Scenario):
+    """Keeps two things under one name."""
+
+    breaks: ClassVar[tuple[str, ...]] = ("whatever is remembered has a name of its own",)
+
+    def run(self, session: Session) -> None:
+        session.once("values", session.values)
+        session.fit("train")
+        session.once("values", session.values)
+        session.export()
+
+
+class Narrow(Scenario):
+    """Takes tasks, and looks at the first of them only."""
+
+    takes_tasks: ClassVar[bool] = True
+    breaks: ClassVar[tuple[str, ...]] = ("it sees every task",)
+
+    def run(self, session: Session) -> None:
+        session.fit("train", task=session.tasks[0])
+        session.score("train", session.tasks[0])
+        session.export()
+
+
+class Counting(Guide):
+    """Counts the steps it guides."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def penalty(self) -> None:
+        self.steps += 1
+
+
 class Presuming(Scenario):
-    """Takes for granted that every fit has a result."""
+    """Takes for granted that its guide was asked in this process."""
 
     breaks: ClassVar[tuple[str, ...]] = ("a run whose stages are finished makes the same calls",)
 
     def run(self, session: Session) -> None:
-        result = session.fit("train")
-        if result.steps:  # type: ignore[union-attr]
+        guide = Counting()
+        session.fit("train", guide=guide)
+        if guide.steps:
             session.export()

@@ -41,6 +41,16 @@ def run_tuples(layers: list[nn.Module], rows: Tensor) -> Tensor:
     return rows
 
 
+def test_an_objective_may_run_the_model_more_than_once() -> None:
+    layers: list[nn.Module] = [Bare() for _ in range(4)]
+    prefix, kept = Prefix(layers[:3]), list[Tensor]()
+    with prefix.computed(kept.append):
+        first, second = run_bare(layers, ROWS), run_bare(layers, ROWS)
+    assert torch.equal(first, second)
+    assert len(kept) == 1
+    assert torch.equal(kept[0], ROWS + 2)
+
+
 @pytest.mark.parametrize(("kind", "run"), [(Bare, run_bare), (Tuple, run_tuples)])
 def test_the_adapted_layer_gets_what_was_kept(kind: type[nn.Module], run: Any) -> None:
     layers = [kind() for _ in range(4)]

@@ -1,0 +1,134 @@
+"""Every scenario from start to end on toys: its matrix, and what it promises of the adapter."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lorafw.stages.memory import tensors_of
+from lorafw.testing.forked_ranks import run_on_ranks
+from lorafw.training.checkpoints.files import read_files
+
+NAMES = ["first", "second", "third"]
+CASES = {
+    "sequential",
+    "joint",
+    "replay",
+    "adapter-per-task",
+    "ewc",
+    "gem",
+    "a-gem",
+    "ogd",
+    "lwf",
+    "o-lora",
+    "mbpa++",
+}
+CLOSE = 1e-5
+
+
+def _run(folder: Path, ranks: int) -> Path:
+    hidden = {"CUDA_VISIBLE_DEVICES": ""}
+    arguments, here = [str(folder)], Path(__file__).parent
+    log = folder.with_suffix(".log")
+    run_on_ranks(ranks, "on_toys", arguments, log=log, folder=here, environment=hidden)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _run(tmp_path_factory.mktemp("one") / "runs", 1)
+
+
+def matrix(runs: Path, case: str) -> dict[str, dict[str, float]]:
+    """The held-out loss of every task after every stage."""
+    record: dict[str, Any] = json.loads((runs / case / "record.json").read_text(encoding="utf-8"))
+    figures: dict[str, dict[str, Any]] = record["scores"]["figures"]
+    return {stage: {task: row[task]["loss"] for task in row} for stage, row in figures.items()}
+
+
+def left_by(runs: Path, case: str, stage: str) -> dict[str, Tensor]:
+    """The adapter at the end of a stage."""
+    return tensors_of(read_files(runs / case / "stages" / stage))
+
+
+def test_all_of_them_were_run(runs: Path) -> None:
+    assert {place.name for place in runs.iterdir()} == CASES
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_it_leaves_a_whole_matrix_and_learns(runs: Path, case: str) -> None:
+    found = matrix(runs, case)
+    assert list(found) == (["before", "joint"] if case == "joint" else ["before", *NAMES])
+    assert all(list(row) == NAMES for row in found.values())
+    assert all(math.isfinite(loss) for row in found.values() for loss in row.values())
+    first = list(found.values())[1]
+    assert first != found["before"]
+
+
+def test_with_an_adapter_of_its_own_no_task_is_forgotten(runs: Path) -> None:
+    found = matrix(runs, "adapter-per-task")
+    for at, name in enumerate(NAMES):
+        column = [found[stage][name] for stage in ["before", *NAMES]]
+        assert column[: at + 1] == [column[0]] * (at + 1)
+        assert column[at + 1 :] == [column[at + 1]] * (len(NAMES) - at)
+        assert column[0] != column[-1]
+
+
+def test_ewc_stays_nearer_to_what_mattered(runs: Path) -> None:
+    kept = tensors_of(read_files(runs / "ewc" / "kept" / "ewc" / "first"))
+    after = {case: left_by(runs, case, "second") for case in ("ewc", "sequential")}
+    moved = {
+        case: sum(
+            float((kept[f"F/{name}"] * (value - kept[f"theta/{name}"]) ** 2).sum())
+            for name, value in values.items()
+        )
+        for case, values in after.items()
+    }
+    assert 0 < moved["ewc"] < 0.5 * moved["sequential"]
+
+
+def test_the_basis_of_ogd_is_orthonormal_across_tasks(runs: Path) -> None:
+    places = sorted((runs / "ogd" / "kept" / "ogd").iterdir())
+    assert [place.name for place in places] == NAMES[:2]  # then it was full
+    basis = torch.cat([tensors_of(read_files(place))["basis"] for place in places]).double()
+    assert len(basis) == 6  # as many as `memories` allows
+    off = basis @ basis.T - torch.eye(6, dtype=torch.float64)
+    assert float(off.abs().max()) < CLOSE
+
+
+def test_o_lora_leaves_the_ranks_of_earlier_tasks_to_the_bit(runs: Path) -> None:
+    last = left_by(runs, "o-lora", "third")
+    for at, stage in enumerate(NAMES):
+        then = left_by(runs, "o-lora", stage)
+        for name, value in then.items():
+            a = "lora_A" in name
+            old, now = (each if a else each.T for each in (value, last[name]))
+            done = 2 * (at + 1)
+            assert torch.equal(old[:done], now[:done])
+            assert a or bool(old[done - 2 : done].any())
+            assert a or not old[done:].any()
+
+
+@pytest.mark.parametrize("case", sorted(CASES - {"sequential", "joint", "adapter-per-task"}))
+def test_what_is_done_against_forgetting_changes_the_outcome(runs: Path, case: str) -> None:
+    assert matrix(runs, case)["third"] != matrix(runs, "sequential")["third"]
+
+
+@pytest.mark.slow
+def test_two_ranks_and_smaller_batches_leave_the_same(
+    runs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    others = _run(tmp_path_factory.mktemp("two") / "runs", 2)
+    for case in sorted(CASES):
+        one, two = load_file(runs / case / "values"), load_file(others / case / "values")
+        assert max(float((one[n] - two[n]).abs().max()) for n in one) < CLOSE, case
+        here, there = matrix(runs, case), matrix(others, case)
+        for stage, row in here.items():
+            assert row == pytest.approx(there[stage], abs=CLOSE), f"{case}, after {stage}"
