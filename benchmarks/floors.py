@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.summary import Figures
 
-TIMES_AS_FAST = {"trl": 8.0, "hf": 5.0}
-"""Tokens/s over those of the fastest contestant of a family, on the usual shape."""
+TIMES_AS_FAST = {"trl": 8.0, "hf-trainer": 5.0}
+"""Tokens/s over those of another trainer as it comes, on the usual shape."""
+BESIDE = {"trl-tuned": "TRL, tuned", "hf-trainer-flat": "HF Trainer, tuned"}
+"""Contestants at settings found for this comparison alone: told, not judged."""
 OF_THEIR_PEAK = 0.3
 """Largest resident size over that of the same contestant."""
 OF_FLOOR = {"smollm2-135m": 0.25, "llama-1b-wide": 0.70}
 """Tokens/s over those of the GEMM floor, by shape."""
 COMPARED = "smollm2-135m"
-NAMES = {"trl": "TRL", "hf": "HF Trainer"}
+NAMES = {"trl": "TRL", "hf-trainer": "HF Trainer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,34 @@ class Demand:
     told: str
 
 
-def demands(
-    shape: str, ours: Figures, figures: Mapping[str, Figures], family: Callable[[str], str]
-) -> list[Demand]:
+def demands(shape: str, ours: Figures, figures: Mapping[str, Figures]) -> list[Demand]:
     """Every demand that can be judged by who took part.
 
     Args:
         shape: that was measured.
         ours: lorafw's figures, with `of_floor` where the floor was timed.
         figures: of every contestant, by name.
-        family: whose contestant a name is.
     """
     found = list(_near_floor(shape, ours))
     for rival in TIMES_AS_FAST if shape == COMPARED else ():
-        theirs = [row for name, row in figures.items() if family(name) == rival]
-        if theirs:
-            best = max(theirs, key=lambda row: row.tokens_per_second)
-            found += _against(rival, ours, best)
+        if rival in figures:
+            found += _against(rival, ours, figures[rival])
     return found
+
+
+def beside(ours: Figures, figures: Mapping[str, Figures]) -> list[str]:
+    """How lorafw compares with those that are not judged by, a sentence for each."""
+    return [
+        f"beside  {_compared(name, ours, figures[at])}"
+        for at, name in BESIDE.items()
+        if at in figures
+    ]
+
+
+def _compared(name: str, ours: Figures, theirs: Figures) -> str:
+    speed = ours.tokens_per_second / theirs.tokens_per_second
+    memory = ours.peak_bytes / theirs.peak_bytes
+    return f"{speed:.1f}x the tokens/s and {memory:.2f}x the peak memory of {name}"
 
 
 def _near_floor(shape: str, ours: Figures) -> Iterator[Demand]:

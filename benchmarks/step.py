@@ -117,7 +117,7 @@ def _show(report: Report, *, floors: bool) -> bool:
     console.print(report.losses())
     verdicts, demands = report.verdicts(), report.demands()
     told = [report.floor(), *(told for _, told in verdicts), *(each.told for each in demands)]
-    console.print("\n".join(sentence for sentence in told if sentence))
+    console.print("\n".join(sentence for sentence in (*told, *report.beside()) if sentence))
     agree = all(agree for agree, _ in verdicts)
     return agree and not (floors and not all(each.holds for each in demands))
 

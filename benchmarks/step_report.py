@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.table import Table
 
 from benchmarks.contestants import CONTESTANTS, FLOOR, REFERENCE
-from benchmarks.floors import Demand, demands
+from benchmarks.floors import Demand, beside, demands
 from benchmarks.gemm_floor import steps_of, told
 from benchmarks.job import Job
 from benchmarks.plot import Panel, write_bars
@@ -93,7 +93,12 @@ class Report:
         ours = self._figures.get(REFERENCE)
         if ours is None:
             return []
-        return demands(self._job.shape, ours, self._figures, lambda name: CONTESTANTS[name].family)
+        return demands(self._job.shape, ours, self._figures)
+
+    def beside(self) -> list[str]:
+        """How it compares with those that are not judged by."""
+        ours = self._figures.get(REFERENCE)
+        return [] if ours is None else beside(ours, self._figures)
 
     def write(self, path: Path) -> None:
         """All runs, their medians and their conditions, as JSON."""

@@ -20,8 +20,6 @@ class Contestant:
     Attributes:
         label: its name in the table.
         note: how it is set up, where that differs from the others.
-        family: who is compared with lorafw as one, the fastest of them: `hf`, `hf-flat`, `trl`;
-            or `lorafw` itself, or `floor` for what does not train.
         by_length: rows of like length share a step, as padding trainers like it.
         there: whether what it needs is installed.
         run: does the job; imports what it needs.
@@ -29,7 +27,6 @@ class Contestant:
 
     label: str
     note: str
-    family: str
     by_length: bool = False
     there: Callable[[], bool] = lambda: True
     run: Callable[[Job], Outcome]
@@ -75,64 +72,54 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "lorafw-custom": Contestant(
         label="lorafw custom",
         note="as in a long run: kernels compiled",
-        family="lorafw",
         run=partial(_custom, kernels="compiled"),
     ),
     "lorafw-custom-eager": Contestant(
         label="lorafw custom, eager kernels",
         note="as in a short run",
-        family="lorafw",
         there=has_fast_path,
         run=partial(_custom, kernels="eager"),
     ),
     "lorafw-custom-plain": Contestant(
         label="lorafw custom, fast off",
         note="layers of transformers",
-        family="lorafw",
         there=has_fast_path,
         run=partial(_custom, fast="off"),
     ),
     "lorafw-custom-2-ranks": Contestant(
         label="lorafw custom, 2 ranks",
         note="half of the threads each",
-        family="lorafw",
         run=partial(_custom, ranks=2, kernels="compiled"),
     ),
     "lorafw-peft": Contestant(
         label="lorafw peft",
         note="defaults",
-        family="lorafw",
         run=partial(_lorafw, use="peft"),
     ),
     "hf-trainer": Contestant(
         label="HF Trainer + PEFT",
         note="padded, rows grouped by length",
-        family="hf",
         by_length=True,
         run=partial(_hf_trainer, padded=True),
     ),
     "hf-trainer-flat": Contestant(
         label="HF Trainer + PEFT, tuned",
         note="padding-free",
-        family="hf-flat",
         run=partial(_hf_trainer, padded=False),
     ),
     "trl": Contestant(
         label="TRL SFTTrainer",
         note="its defaults",
-        family="trl",
         run=partial(_trl, tuned=False),
     ),
     "trl-tuned": Contestant(
         label="TRL SFTTrainer, tuned",
         note="padding-free, no checkpointing",
-        family="trl",
         run=partial(_trl, tuned=True),
     ),
     "floor": Contestant(
         label="GEMM floor",
         note="frozen products, no training",
-        family="floor",
         run=_floor,
     ),
 }
