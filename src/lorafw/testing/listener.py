@@ -41,6 +41,7 @@ def sample_run(folder: Path, *, fails: bool = False) -> Told:
             {"steps": 2, "loss": 1.25, "seconds": 0.25, "ended": "finished"}
             | {"best_step": 2, "best_figure": 1.5},
         ),
+        ("score_end", {"stage": "train", "task": "train", "figures": {"loss": 1.5}}),
         ("export_end", {"exporter": "adapter", "path": folder / "adapter"}),
         ("run_end", {"folder": folder, "result": {"steps": 2, "last_loss": 1.25}}),
     ]

@@ -10,7 +10,7 @@ import torch
 from tests.unit.training.on_engine import notices, trained
 from torch import Tensor, nn
 
-from lorafw.contracts import AdaptedModel, StepOutcome, TrainPlan
+from lorafw.contracts import AdaptedModel, Guide, StepOutcome, TrainPlan
 from lorafw.errors import TrainingError
 from lorafw.testing.toy_experts import toy_experts_bundle
 from lorafw.testing.toy_injector import ToyInjector
@@ -114,6 +114,7 @@ class _Still:
 def _job(model: AdaptedModel) -> Any:
     class Job:
         plan = training_plan()
+        guide = Guide()
 
     Job.model = model  # type: ignore[attr-defined]
     return Job
