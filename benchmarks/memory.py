@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -15,12 +13,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.environment import ROOT, environment
 from benchmarks.model import ALPHA, RANK, SEED, build_model
 from benchmarks.rows import ROWS_PER_STEP, draw_rows, write_texts
+from benchmarks.run_apart import run_apart
 from lorafw.planning.settling import LADDER
-
-_RUN = "import json, sys, lorafw; lorafw.run(json.load(open(sys.argv[1])))"
 
 
 @click.command()
@@ -74,18 +70,7 @@ def _shapes(folder: Path, steps: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _run(folder: Path, name: str, config: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """What a run's record says of its plan."""
-    given = folder / f"{name}.json"
-    given.write_text(json.dumps(config), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, str(given)],
-        cwd=ROOT,
-        env=environment(folder, threads=threads),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise click.ClickException(f"{name} failed:\n{done.stdout}{done.stderr}")
+    run_apart(folder, name, config, threads)
     record = json.loads((folder / name / "run.json").read_text(encoding="utf-8"))
     told: dict[str, Any] = record["plan"]
     return told

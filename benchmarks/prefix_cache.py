@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,16 +16,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.environment import ROOT, environment
 from benchmarks.fit_clock import FitClock
 from benchmarks.model import ALPHA, RANK, SEED, build_model
 from benchmarks.rows import ROWS_PER_STEP, draw_rows, write_texts
+from benchmarks.run_apart import run_apart
 from benchmarks.shapes import SHAPES, USUAL
 
 ALL, TOP, CACHED = "all layers", "top quarter", "top quarter, prefix kept"
 FLOORS = {TOP: 1.4, ALL: 2.2}
 """How many times the CPU time of the kept one the others must take at least."""
-_RUN = "import json, sys, lorafw; lorafw.run(json.load(open(sys.argv[1])))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +109,7 @@ def _fit(folder: Path, name: str, config: Mapping[str, Any], threads: int) -> Fi
     run, seconds = folder / name, folder / f"{name}.seconds"
     clock = {"use": f"{FitClock.__module__}:{FitClock.__name__}", "seconds": str(seconds)}
     own = {**config["run"], "output": str(run)}
-    given = folder / f"{name}.json"
-    given.write_text(json.dumps({**config, "run": own, "listeners": [clock]}), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, str(given)],
-        cwd=ROOT,
-        env=environment(folder, threads=threads),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise click.ClickException(f"{name} failed:\n{done.stdout}{done.stderr}")
+    run_apart(folder, name, {**config, "run": own, "listeners": [clock]}, threads)
     adapter = (run / "adapter" / "adapter_model.safetensors").read_bytes()
     digest = hashlib.sha256(adapter).hexdigest()
     return Fit(**json.loads(seconds.read_text(encoding="utf-8")), adapter=digest)

@@ -22,8 +22,8 @@ from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.scenario import Steer, Task, Tensors
 from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, TrainJob, numbered
 from lorafw.errors import ExportError, Interrupted
+from lorafw.stages.embedding import embeddings
 from lorafw.stages.live_values import LiveValues
-from lorafw.stages.looking import Looking
 from lorafw.stages.memory import RunMemory, facts_of, stored, tensors_of
 from lorafw.stages.scores import Scores
 from lorafw.training.guards.room import require_room
@@ -102,10 +102,6 @@ class RunSession:
     @cached_property
     def _scores(self) -> Scores:
         return Scores(self.job, self.running, self.task_parts)
-
-    @cached_property
-    def _looking(self) -> Looking:
-        return Looking(self.job, self.running)
 
     def fit(
         self,
@@ -198,7 +194,7 @@ class RunSession:
     def load(self, values: Tensors) -> None:
         """Write values into the trainable parameters; a fit then begins from them."""
         self._live.load(values)
-        self._settle(while_training=True)
+        self._live.write()
 
     def reset(self) -> None:
         """Make the trainable parameters what they were before any training."""
@@ -213,25 +209,15 @@ class RunSession:
         self.model.train(mode=self._training)
         return found
 
-    def losses(self, rows: Sequence[Encoded]) -> Sequence[float]:
-        """The loss of each row at the live values: the sum over what it trains, in nats."""
-        self._settle()
-        return self._looking.losses(rows)
-
     def embed(self, rows: Sequence[Encoded]) -> Tensor:
         """The base's mean hidden row over each row's prompt: [rows, width], fp32 on the CPU."""
-        return self._looking.embeddings(rows)
+        return embeddings(self.job, self.running, rows)
 
     def prompt(self, task: Task, example: Example) -> Encoded:
         """What the model is given of a task's example before it answers."""
         own = {part.name: part.encoder for part in self.task_parts}
         encoder = own.get(task.name, self.job.encoder)
         return encoder.prompt(example, self.model.bundle.tokenizer)
-
-    def answer(self, rows: Sequence[Encoded], *, max_new_tokens: int) -> Sequence[Sequence[int]]:
-        """Token ids the live model writes behind each row, greedily, without the end token."""
-        self._settle()
-        return self._looking.answers(rows, max_new_tokens)
 
     def save_adapter(self, name: str) -> None:
         """Export the live adapter to the folder `name` in the run's folder."""
@@ -255,9 +241,9 @@ class RunSession:
         order = {name: at for at, name in reversed(list(enumerate(self._fitted)))}
         return sorted(self.tasks, key=lambda task: order.get(task.name, len(order)))
 
-    def _settle(self, *, while_training: bool = False) -> None:
+    def _settle(self) -> None:
         """See that the live values are what the scenario thinks they are."""
-        if self._several or while_training:
+        if self._several:
             self._live.write()
 
     def _foresee_exports(self) -> None:

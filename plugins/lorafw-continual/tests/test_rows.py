@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorafw.data.encoded.joined import ChosenRows
+from lorafw.data.encoded.packed import lengths_of
 from lorafw.types import Encoded
-from lorafw_continual._rows import Part, joined, sample, whole
+from lorafw_continual._rows import joined, sample
 
 
 def _rows(count: int, start: int = 0) -> list[Encoded]:
@@ -19,10 +21,11 @@ def _rows(count: int, start: int = 0) -> list[Encoded]:
 @given(st.lists(st.lists(st.integers(0, 4), max_size=6), max_size=5), st.integers(-30, 30))
 def test_joined_rows_are_read_as_a_list_would_be(chosen: list[list[int]], index: int) -> None:
     data = _rows(5)
-    rows = joined(*(Part(data, each) for each in chosen))
+    rows = joined(*(ChosenRows(data, each) for each in chosen))
     flat = [data[at] for each in chosen for at in each]
     assert list(rows) == flat
     assert len(rows) == len(flat)
+    assert lengths_of(rows) == [1] * len(flat)
     assert rows[1:-1] == flat[1:-1]
     if -len(flat) <= index < len(flat):
         assert rows[index] == flat[index]
@@ -31,15 +34,10 @@ def test_joined_rows_are_read_as_a_list_would_be(chosen: list[list[int]], index:
             rows[index]
 
 
-def test_a_whole_data_set_can_come_several_times() -> None:
-    ids = [row.input_ids[0] for row in joined(whole(_rows(3), 2))]
-    assert ids == [0, 1, 2, 0, 1, 2]
-
-
 def test_a_sample_has_different_rows_and_follows_from_its_seeds() -> None:
     rows = _rows(50)
     once, again, other = sample(rows, 9, 0, "a"), sample(rows, 9, 0, "a"), sample(rows, 9, 0, "b")
-    assert once == again != other
+    assert list(once) == list(again) != list(other)
     assert len(set(once.chosen)) == 9
     assert sample(rows, 99, 0).chosen == list(range(50))
 

@@ -48,25 +48,30 @@ def copy_values(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) 
     Raises:
         AdapterError: a name is missing or too many, or a shape differs.
     """
-    check_values(parameters, values)
+    check_shapes(shapes_of(parameters), shapes_of(values))
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(values[name])
 
 
-def check_values(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """The shape of each, by name."""
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def check_shapes(wanted: Mapping[str, torch.Size], given: Mapping[str, torch.Size]) -> None:
     """See that there is one value of the right shape for every parameter.
 
     Raises:
         AdapterError: a name is missing or too many, or a shape differs.
     """
     for fault, names in (
-        ("the adapter given lacks", parameters.keys() - values.keys()),
-        ("the model has no place for", values.keys() - parameters.keys()),
+        ("the adapter given lacks", wanted.keys() - given.keys()),
+        ("the model has no place for", given.keys() - wanted.keys()),
     ):
         if names:
             raise AdapterError(f"{fault} {len(names)} tensors, first {min(names)}.")
-    for name, parameter in parameters.items():
-        if parameter.shape != values[name].shape:
-            have, want = list(values[name].shape), list(parameter.shape)
+    for name, shape in wanted.items():
+        if given[name] != shape:
+            have, want = list(given[name]), list(shape)
             raise AdapterError(f"{name} has shape {have}, the model needs {want}.")

@@ -131,9 +131,6 @@ class Session(Protocol):
                 information), in place of the gradient of the mean loss.
         """
 
-    def losses(self, rows: Sequence[Encoded]) -> Sequence[float]:
-        """The loss of each row at the live values: the sum over what it trains, in nats."""
-
     def embed(self, rows: Sequence[Encoded]) -> Tensor:
         """What the base model, without adapter, makes of rows: [rows, width], fp32 on the CPU.
 
@@ -143,14 +140,6 @@ class Session(Protocol):
 
     def prompt(self, task: Task, example: Example) -> Encoded:
         """What the model is given of a task's example before it answers; nothing is trained."""
-
-    def answer(self, rows: Sequence[Encoded], *, max_new_tokens: int) -> Sequence[Sequence[int]]:
-        """Token ids the live model writes behind each row, greedily, without the end token.
-
-        Args:
-            rows: all their tokens are the prompt.
-            max_new_tokens: longest answer.
-        """
 
     def save_adapter(self, name: str) -> None:
         """Export the live adapter to the folder `name` in the run's folder; remembered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lorafw.contracts._adapter_values import check_values
+from lorafw.contracts._adapter_values import check_shapes, shapes_of
 from lorafw.stages.memory import RunMemory, stored, tensors_of
 from lorafw.training.checkpoints.files import Stored
 
@@ -56,7 +56,7 @@ class LiveValues:
         Raises:
             AdapterError: a name is missing or too many, or a shape differs.
         """
-        check_values(tensors_of(self._initial), values)
+        check_shapes(shapes_of(tensors_of(self._initial)), shapes_of(values))
         method = (self._due or self._initial).method
         self._due = stored(values, method)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -64,7 +65,7 @@ class RunMemory:
             return found[1], True
         made = make()
         tell(lambda: self._write(name, made), self._world)
-        kept = receive(lambda: self._read(name, written=True), self._world)
+        kept = receive(lambda: (self._folder / name, made), self._world)
         assert kept is not None
         return kept[1], False
 
@@ -77,9 +78,9 @@ class RunMemory:
             raise UsageError(fault, mend="Every stage needs a name of its own.")
         self._asked.add(name)
 
-    def _read(self, name: str, *, written: bool = False) -> tuple[Path, Stored] | None:
+    def _read(self, name: str) -> tuple[Path, Stored] | None:
         place = self._folder / name
-        if not (written or self.resumed) or not place.is_dir():
+        if not (self.resumed and place.is_dir()):
             return None
         stored = read_files(place)
         differing = changes(fingerprint_of(self._job), stored.about["fingerprint"])
@@ -106,7 +107,8 @@ def stored(
 ) -> Stored:
     """Tensors by name and JSON values by key, as they are kept."""
     state = {name: {VALUE: tensor.contiguous()} for name, tensor in (tensors or {}).items()}
-    return Stored({"progress": {"kept": True, **facts}}, state, dict(method or {}))
+    told = json.loads(json.dumps(facts))  # the same now as when they are read again
+    return Stored({"progress": {"kept": True, **told}}, state, dict(method or {}))
 
 
 def tensors_of(kept: Stored) -> dict[str, Tensor]:

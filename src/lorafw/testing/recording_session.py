@@ -95,10 +95,6 @@ class RecordingSession:
         value = size * size if squared else size
         return {name: each * 0 + value for name, each in self._values.items()}
 
-    def losses(self, rows: Sequence[Encoded]) -> Sequence[float]:
-        """The length of each row."""
-        return [float(len(row.input_ids)) for row in rows]
-
     def embed(self, rows: Sequence[Encoded]) -> Tensor:
         """Each row's first ids."""
         import torch
@@ -109,10 +105,6 @@ class RecordingSession:
         """The prompt of the task's first row, whatever the example."""
         del example
         return Encoded(list(task.rows[0].input_ids)[:1], [IGNORE_INDEX])
-
-    def answer(self, rows: Sequence[Encoded], *, max_new_tokens: int) -> Sequence[Sequence[int]]:
-        """Each row's own ids again."""
-        return [list(row.input_ids)[:max_new_tokens] for row in rows]
 
     def save_adapter(self, name: str) -> None:
         """Note the name."""

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lorafw.contracts._adapter_values import check_values
+from lorafw.contracts._adapter_values import check_shapes, shapes_of
 from lorafw.contracts.engine import Engine, EngineJob, TrainingState, World
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, TrainJob
@@ -37,6 +37,8 @@ class EngineRunner(RunningTrainer):
         self._engine: Engine | None = None
         self._recomputing = ExitStack()
         self._serves: tuple[object, ...] = ()
+        self._losses: LossModule | None = None
+        self._shapes: dict[str, torch.Size] = {}
         self._used = False
         self._guide = Guide()
 
@@ -71,7 +73,7 @@ class EngineRunner(RunningTrainer):
     def load(self, job: TrainJob, values: Mapping[str, Tensor]) -> None:
         """Write values where the engine keeps them; its optimizer has seen nothing then."""
         engine = self._open(job)
-        check_values({name: tensors[VALUE] for name, tensors in engine.state().items()}, values)
+        check_shapes(self._shapes, shapes_of(values))
         engine.load_state({name: {VALUE: value} for name, value in values.items()})
         job.model.train(mode=False)
 
@@ -103,6 +105,8 @@ class EngineRunner(RunningTrainer):
                 self._close_engine()
             self._engine, self._serves, self._used = self._new_engine(job), wanted, False
             self._tell_remarks(job)
+        assert self._losses is not None
+        self._losses.serve(job.objective)
         job.model.train(mode=True)
         return self._engine
 
@@ -113,7 +117,9 @@ class EngineRunner(RunningTrainer):
 
     def _new_engine(self, job: TrainJob) -> Engine:
         parameters = dict(job.model.trainable())
+        self._shapes = shapes_of(parameters)
         wrapped = LossModule(job.model.bundle, job.objective, self._penalties(job.model))
+        self._losses = wrapped
         optimizer = build_optimizer(job.plan, parameters, job.model.learning_rate_scales())
         blocks = job.model.bundle.layers
         request = EngineJob(wrapped, parameters, optimizer, job.plan.max_grad_norm, blocks)
@@ -151,15 +157,15 @@ class EngineRunner(RunningTrainer):
         if self._engine is not None:
             self._engine.close()
         self._recomputing.close()
-        self._engine, self._serves = None, ()
+        self._engine, self._serves, self._losses = None, (), None
 
 
 def _what_it_serves(job: TrainJob) -> tuple[object, ...]:
-    """All that an engine is opened with; modules compare by identity."""
+    """All that an engine is opened with but for what can be handed over; compared by identity."""
     plan = job.plan
     moments = (plan.weight_decay, plan.betas, plan.eps)
     options = (plan.optimizer, plan.optimizer_options, *moments, plan.max_grad_norm)
-    return (job.model.bundle.module, job.objective, options, plan.activations)
+    return (job.model.bundle.module, options, plan.activations)
 
 
 def _restarted(state: TrainingState) -> TrainingState:

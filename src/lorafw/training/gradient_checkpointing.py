@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from lorafw.contracts.model import ModelBundle
 from lorafw.contracts.plan import Activations
 from lorafw.errors import ConfigError
+from lorafw.training.replaced_forward import replaced_forward
 
 MARK = "recomputed"
 """True on a `forward` that computes twice; who does a module's work without calling it, asks."""
@@ -30,21 +31,8 @@ def recomputed(modules: Sequence[nn.Module]) -> Iterator[None]:
     """While open, these modules are computed twice wherever there is a backward pass."""
     with ExitStack() as wrapped:
         for module in modules:
-            wrapped.enter_context(_wrapped(module))
+            wrapped.enter_context(replaced_forward(module, _twice))
         yield
-
-
-@contextmanager
-def _wrapped(module: Any) -> Iterator[None]:
-    own = vars(module).get("forward")  # one put there by someone else, such as accelerate
-    module.forward = _twice(module.forward)
-    try:
-        yield
-    finally:
-        if own is None:
-            del module.forward
-        else:
-            module.forward = own
 
 
 def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:

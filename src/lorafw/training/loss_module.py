@@ -25,6 +25,10 @@ class LossModule(nn.Module):
         self.module = bundle.module
         self._bundle, self._objective, self._penalty = bundle, objective, penalty
 
+    def serve(self, objective: Objective) -> None:
+        """Compute another objective's loss from now on; what wraps the module need not know."""
+        self._objective = objective
+
     def forward(
         self, inputs: Mapping[str, Tensor], labels: Tensor, totals: Mapping[str, float] | None
     ) -> Tensor:

@@ -80,7 +80,7 @@ def drill(session: RunSession) -> dict[str, Tensor]:
     guide = Pulled(session, after_first)
     session.fit("second", task=second, guide=guide)
     scores += [session.score("second", task)["loss"] for task in session.tasks]
-    after_second, losses = session.values(), session.losses(first.rows)
+    after_second = session.values()
     session.reset()
     fresh = session.values()
     session.load(after_second)
@@ -91,7 +91,6 @@ def drill(session: RunSession) -> dict[str, Tensor]:
         **_named("fresh", fresh),
         **_named("again", session.values()),
         "scores": torch.tensor(scores, dtype=torch.float64),
-        "losses": torch.tensor(losses, dtype=torch.float64),
         "embedded": session.embed(first.rows),
     }
     return {name: tensor.clone().contiguous() for name, tensor in found.items()}

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 class Distilled(Objective):
     """The run's objective, and the distillation loss of Learning without forgetting beside it.
 
-    One object serves a whole run, so that its engine can stay open; what it distils from changes
-    between fits.
+    One object serves a whole run; what it distils from changes between fits.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

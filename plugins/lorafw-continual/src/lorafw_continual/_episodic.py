@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lorafw_continual._rows import JoinedRows, Part, joined
+from lorafw_continual._rows import joined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,20 +28,19 @@ class Memory:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._keys: list[Tensor] = []
-        self._parts: list[Part] = []
+        self._parts: list[Sequence[Encoded]] = []
 
     @property
-    def rows(self) -> JoinedRows:
+    def rows(self) -> Sequence[Encoded]:
         """In the order in which they were stored."""
         return joined(*self._parts)
 
-    def store(self, task: Task, part: Part) -> None:
+    def store(self, task: Task, rows: Sequence[Encoded]) -> None:
         """Add rows of a task."""
-        rows = joined(part)
         embed = self._session.embed
         kept = self._session.once(f"memory/{task.name}", lambda: {"keys": embed(rows)})
         self._keys.append(kept["keys"])
-        self._parts.append(part)
+        self._parts.append(rows)
 
     def steer(self, task: Task, options: MbPA) -> Steer:
         """Adapts the live model for each row of a task, and puts it back."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lorafw.contracts import Session
-    from lorafw_continual._rows import JoinedRows
+    from lorafw.types import Encoded
 
 
 class AvoidsHarm(Guide):
@@ -28,7 +28,9 @@ class AvoidsHarm(Guide):
         margin: how far updates are turned towards the earlier tasks.
     """
 
-    def __init__(self, session: Session, memories: Sequence[JoinedRows], margin: float) -> None:
+    def __init__(
+        self, session: Session, memories: Sequence[Sequence[Encoded]], margin: float
+    ) -> None:
         self.wants_gradients = bool(memories)
         self._session, self._memories, self._margin = session, memories, margin
 
@@ -50,7 +52,7 @@ class AvoidsHarmOnAverage(Guide):
         name: with seed and step, what the choice depends on.
     """
 
-    def __init__(self, session: Session, memory: JoinedRows, count: int, name: str) -> None:
+    def __init__(self, session: Session, memory: Sequence[Encoded], count: int, name: str) -> None:
         self.wants_gradients = bool(memory)
         self._session, self._memory, self._count, self._name = session, memory, count, name
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from lorafw_continual._rows import joined, sample
+from lorafw_continual._rows import sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class Router:
         session = self._session
 
         def mean() -> Tensors:
-            chosen = joined(sample(task.rows, self._rows, session.seed, task.name))
+            chosen = sample(task.rows, self._rows, session.seed, task.name)
             return {"key": session.embed(chosen).mean(0)}
 
         self._keys[task.name] = session.once(f"router/{task.name}", mean)["key"]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from lorafw.types import Capability
-from lorafw_continual._rows import Part, joined, sample
+from lorafw_continual._rows import joined, sample
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lorafw.contracts import Session
+    from lorafw.types import Encoded
 
 
 class AGEM(TaskSequence):
@@ -36,7 +39,7 @@ class AGEM(TaskSequence):
         """Fit each task beside the memory of those before, then store some of it."""
         from lorafw_continual._projecting import AvoidsHarmOnAverage
 
-        stored: list[Part] = []
+        stored: list[Sequence[Encoded]] = []
         for task in self.each_task(session):
             memory = joined(*stored)
             guide = AvoidsHarmOnAverage(session, memory, self.reference_rows, task.name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from lorafw.types import Capability
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class AdapterPerTask(TaskSequence):
     router_rows: int = Field(
         256, ge=1, description="Rows of a task whose prompts tell the router what it looks like."
     )
+
+    @property
+    def requires(self) -> frozenset[Capability]:
+        """The base's eyes for prompts, where similarity chooses."""
+        return frozenset({Capability.DISABLE} if self.router == "similarity" else ())
 
     def run(self, session: Session) -> None:
         """Fit each task from the start, and keep what it leaves."""

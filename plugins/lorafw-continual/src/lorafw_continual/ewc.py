@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lorafw.types import Capability
 from lorafw_continual._packed import packed, unpacked
-from lorafw_continual._rows import joined, sample
+from lorafw_continual._rows import sample
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class EWC(TaskSequence):
         from lorafw_continual._quadratic import Quadratic
 
         def measured() -> Tensors:
-            rows = joined(sample(task.rows, self.fisher_rows, session.seed, task.name))
+            rows = sample(task.rows, self.fisher_rows, session.seed, task.name)
             return packed(F=session.gradient(rows, squared=True), theta=session.values())
 
         kept = session.once(f"ewc/{task.name}", measured)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from lorafw.types import Capability
-from lorafw_continual._rows import JoinedRows, joined, sample
+from lorafw_continual._rows import sample
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lorafw.contracts import Session
+    from lorafw.types import Encoded
 
 
 class GEM(TaskSequence):
@@ -39,10 +42,10 @@ class GEM(TaskSequence):
         """Fit each task beside the memories of those before, then store some of it."""
         from lorafw_continual._projecting import AvoidsHarm
 
-        memories: list[JoinedRows] = []
+        memories: list[Sequence[Encoded]] = []
         for task in self.each_task(session):
             guide = AvoidsHarm(session, tuple(memories), self.margin)
             session.fit(task.name, task=task, guide=guide)
             stored = sample(task.rows, self.memory_per_task, session.seed, task.name)
-            memories.append(joined(stored))
+            memories.append(stored)
         session.export()

@@ -6,7 +6,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from lorafw.contracts import Task
-from lorafw_continual._rows import joined, whole
+from lorafw_continual._rows import joined
 from lorafw_continual._sequence import BEFORE, ScoredTasks
 
 if TYPE_CHECKING:
@@ -36,5 +36,5 @@ class Joint(ScoredTasks):
 def together(tasks: Sequence[Task]) -> Task:
     """One task of the rows of all, each as often as its own epochs ask for."""
     epochs = gcd(*(task.epochs for task in tasks))
-    rows = joined(*(whole(task.rows, task.epochs // epochs) for task in tasks))
-    return Task(STAGE, rows, joined(*(whole(task.eval_rows) for task in tasks)), epochs)
+    rows = joined(*(rows for task in tasks for rows in [task.rows] * (task.epochs // epochs)))
+    return Task(STAGE, rows, joined(*(task.eval_rows for task in tasks)), epochs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from lorafw.types import Capability
-from lorafw_continual._rows import joined, sample, whole
+from lorafw_continual._rows import joined, sample
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class MbPA(TaskSequence):
 
     @property
     def requires(self) -> frozenset[Capability]:
-        """Gradients of stored rows."""
-        return frozenset({Capability.WHOLE_PARAMETERS})
+        """Gradients of stored rows, and the base's eyes for prompts."""
+        return frozenset({Capability.WHOLE_PARAMETERS, Capability.DISABLE})
 
     def run(self, session: Session) -> None:
         """Fit each task with a few stored rows, then store its own."""
@@ -61,7 +61,7 @@ class MbPA(TaskSequence):
 
         for task in self.each_task(session, score):
             again = sample(memory.rows, self._replayed(task), session.seed, "replay", task.name)
-            mixed = joined(whole(task.rows), again)
+            mixed = joined(task.rows, again)
             session.fit(task.name, task=replace(task, rows=mixed))
             kept = len(task.rows) if self.memory is None else self.memory
             memory.store(task, sample(task.rows, kept, session.seed, task.name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from lorafw.types import Capability
-from lorafw_continual._rows import joined, sample
+from lorafw_continual._rows import sample
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class OGD(TaskSequence):
             return basis
 
         def added() -> dict[str, Tensor]:
-            rows = joined(sample(task.rows, count, session.seed, task.name))
+            rows = sample(task.rows, count, session.seed, task.name)
             return {"basis": directions(session, rows, basis)}
 
         return torch.cat([basis, session.once(f"ogd/{task.name}", added)["basis"]])

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from lorafw_continual._rows import Part, joined, sample, whole
+from lorafw_continual._rows import joined, sample
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lorafw.contracts import Session, Task
+    from lorafw.types import Encoded
 
 
 class Replay(TaskSequence):
@@ -39,16 +40,16 @@ class Replay(TaskSequence):
 
     def run(self, session: Session) -> None:
         """Fit each task with what is stored, then store some of it."""
-        stored: list[Part] = []
+        stored: list[Sequence[Encoded]] = []
         for task in self.each_task(session):
             self._learn(session, task, stored)
             count = self.memory or max(1, round(self.ratio * len(task.rows)))
             stored.append(sample(task.rows, count, session.seed, task.name))
         session.export()
 
-    def _learn(self, session: Session, task: Task, stored: Sequence[Part]) -> None:
+    def _learn(self, session: Session, task: Task, stored: Sequence[Sequence[Encoded]]) -> None:
         if not self.after:
-            mixed = joined(whole(task.rows), *stored) if stored else task.rows
+            mixed = joined(task.rows, *stored) if stored else task.rows
             session.fit(task.name, task=replace(task, rows=mixed))
             return
         session.fit(task.name, task=task)

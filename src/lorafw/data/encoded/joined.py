@@ -1,21 +1,19 @@
-"""Rows of several sources, one source behind the other."""
+"""Rows of several sources, one source behind the other, and some rows of a source."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, chain
-from typing import overload
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lorafw.data.encoded.packed import MeasuredRows, lengths_of
+from lorafw.data.encoded.packed import RowsInParts, lengths_of
 from lorafw.types import Encoded
 
 
-class JoinedRows(MeasuredRows):
+class JoinedRows(RowsInParts):
     """All rows of each part in turn; none is copied, none is read before it is asked for.
 
     Args:
@@ -24,40 +22,41 @@ class JoinedRows(MeasuredRows):
 
     def __init__(self, parts: Sequence[Sequence[Encoded]]) -> None:
         self.parts = tuple(parts)
-        self._ends = list(accumulate(map(len, self.parts)))
+        super().__init__(map(len, self.parts))
 
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @overload
-    def __getitem__(self, index: int) -> Encoded: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Encoded]: ...
-
-    def __getitem__(self, index: int | slice) -> Encoded | list[Encoded]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        part, at = self.place(index)
-        return self.parts[part][at]
+    def row(self, part: int, index: int) -> Encoded:
+        """A row of a source."""
+        return self.parts[part][index]
 
     def __iter__(self) -> Iterator[Encoded]:
         return chain.from_iterable(self.parts)
-
-    def place(self, index: int) -> tuple[int, int]:
-        """Which part a row is of, and its index there.
-
-        Raises:
-            IndexError: there is no such row.
-        """
-        at = index + len(self) if index < 0 else index
-        if not 0 <= at < len(self):
-            raise IndexError(index)
-        part = bisect_right(self._ends, at)
-        return part, at - self._ends[part] + len(self.parts[part])
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
         """Tokens of every row; no row is read for it whose source knows."""
         lengths = [np.asarray(lengths_of(part), np.int32) for part in self.parts]
         return np.concatenate([np.empty(0, np.int32), *lengths])
+
+
+class ChosenRows(RowsInParts):
+    """Some rows of a source, read when they are asked for.
+
+    Args:
+        rows: the source.
+        chosen: indices of rows; one that is there twice comes twice.
+    """
+
+    def __init__(self, rows: Sequence[Encoded], chosen: Sequence[int]) -> None:
+        self.rows, self.chosen = rows, chosen
+        super().__init__([len(chosen)])
+
+    def row(self, part: int, index: int) -> Encoded:
+        """One of the chosen rows."""
+        del part
+        return self.rows[self.chosen[index]]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int32]:
+        """Tokens of every row; no row is read for it whose source knows."""
+        lengths: NDArray[np.int32] = np.asarray(lengths_of(self.rows), np.int32)[list(self.chosen)]
+        return lengths

@@ -147,15 +147,22 @@ class MeasuredRows(Sequence[Encoded]):
         """Tokens of every row."""
 
 
-class PackedRows(MeasuredRows):
-    """Rows that stay in Arrow columns, in memory or in a mapped file, until one is asked for."""
+class RowsInParts(MeasuredRows):
+    """Rows of several parts, one part behind the other.
 
-    def __init__(self, batches: Iterable[Any]) -> None:
-        self._blocks = [Block(batch) for batch in batches]
-        self._ends = list(accumulate(map(len, self._blocks)))
+    Args:
+        sizes: how many rows each part has, in order; may be none.
+    """
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self._ends = list(accumulate(sizes, initial=0))
+
+    @abstractmethod
+    def row(self, part: int, index: int) -> Encoded:
+        """A row of a part, by its index there."""
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return self._ends[-1]
 
     @overload
     def __getitem__(self, index: int) -> Encoded: ...
@@ -166,12 +173,31 @@ class PackedRows(MeasuredRows):
     def __getitem__(self, index: int | slice) -> Encoded | list[Encoded]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
+        return self.row(*self.place(index))
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Which part a row is of, and its index there.
+
+        Raises:
+            IndexError: there is no such row.
+        """
         at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):
             raise IndexError(index)
-        number = bisect_right(self._ends, at)
-        block = self._blocks[number]
-        return block.row(at - self._ends[number] + len(block))
+        part = bisect_right(self._ends, at) - 1
+        return part, at - self._ends[part]
+
+
+class PackedRows(RowsInParts):
+    """Rows that stay in Arrow columns, in memory or in a mapped file, until one is asked for."""
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self._blocks = [Block(batch) for batch in batches]
+        super().__init__(map(len, self._blocks))
+
+    def row(self, part: int, index: int) -> Encoded:
+        """A row of a record batch."""
+        return self._blocks[part].row(index)
 
     def __iter__(self) -> Iterator[Encoded]:
         return (block.row(index) for block in self._blocks for index in range(len(block)))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import Size, Tensor, nn
 
 from lorafw.training.prefix.lowest import is_not_all, rows_are_trained
-
-Forward: TypeAlias = Callable[..., Any]
+from lorafw.training.replaced_forward import Forward, replaced_forward
 
 _ROWS = "hidden_states"
 """What layers that do not take them first call the rows that enter them."""
@@ -60,9 +59,9 @@ class Prefix:
 
         with ExitStack() as replaced:
             for layer in self._below:
-                replaced.enter_context(_forward_of(layer, self._noted(layer)))
-            replaced.enter_context(_forward_of(self._below[0], _entering(start)))
-            replaced.enter_context(_forward_of(self._adapted, _entering(end)))
+                replaced.enter_context(replaced_forward(layer, self._noted(layer)))
+            replaced.enter_context(replaced_forward(self._below[0], _entering(start)))
+            replaced.enter_context(replaced_forward(self._adapted, _entering(end)))
             yield
 
     @contextmanager
@@ -81,8 +80,8 @@ class Prefix:
 
         with ExitStack() as replaced:
             for layer in self._below:
-                replaced.enter_context(_forward_of(layer, self._handing_on(layer)))
-            replaced.enter_context(_forward_of(self._adapted, _entering(end)))
+                replaced.enter_context(replaced_forward(layer, self._handing_on(layer)))
+            replaced.enter_context(replaced_forward(self._adapted, _entering(end)))
             yield
 
     def _noted(self, layer: nn.Module) -> Callable[[Forward], Forward]:
@@ -126,17 +125,3 @@ def _frozen(rows: Tensor) -> Tensor:
     if rows.requires_grad:
         raise rows_are_trained()
     return rows
-
-
-@contextmanager
-def _forward_of(layer: Any, wrap: Callable[[Forward], Forward]) -> Iterator[None]:
-    """While open, a layer has another `forward`, made of the one it has."""
-    own = vars(layer).get("forward")
-    layer.forward = wrap(layer.forward)
-    try:
-        yield
-    finally:
-        if own is None:
-            del layer.forward
-        else:
-            layer.forward = own
