@@ -36,14 +36,31 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 """What takes the place of the papers' sizes, which are for thousands of rows."""
 SCENARIOS = (
     *(SEQUENTIAL, JOINT, "replay", "adapter-per-task", "ewc", "gem", "a-gem", "ogd"),
-    *("lwf", "o-lora", "mbpa++"),
+    *("lwf", "lfpt5", "o-lora", "mbpa++"),
 )
+PROMPTS = ", prompts"
+"""What follows the name of a scenario that learns prompts in place of an adapter."""
+WITH_PROMPTS = tuple(f"{name}{PROMPTS}" for name in (SEQUENTIAL, "progressive-prompts", "l2p"))
+LORA: Mapping[str, Any] = {"use": "custom", "r": 8, "alpha": 16}
+TOKENS: Mapping[str, Any] = {
+    "use": "peft",
+    "method": "prompt_tuning",
+    "method_options": {"num_virtual_tokens": 60},
+}
+"""As many as a pool of 10 prompts of 5 has, with their keys."""
+RATES: Mapping[bool, float] = {False: 3e-3, True: 0.3}
+"""Learning rates: of LoRA, and of prompts, those of Lester et al. 2021 (arXiv:2104.08691)."""
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of multitask and gsm8k.")
 @click.option("--model", type=click.Path(path_type=Path), help="Folder of a small Llama.")
-@click.option("--scenario", "scenarios", multiple=True, help="One of them; all by default.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    help=f"One of them, such as ewc or 'l2p{PROMPTS}'; all by default.",
+)
 @click.option("--seeds", default=8, show_default=True, type=click.IntRange(min=2))
 @click.option("--rows", default=96, show_default=True, help="Rows of each task.")
 @click.option("--epochs", default=2, show_default=True, help="Passes over each task.")
@@ -70,7 +87,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="lorafw-benchmark-") as scratch:
         folder = (keep or Path(scratch)).resolve()
         tasks = write_tasks(place(data, "data", "--data"), folder / "data", rows=rows)
-        chosen = scenarios or SCENARIOS
+        chosen = scenarios or (*SCENARIOS, *WITH_PROMPTS)
         configs = [
             _config(folder, model, tasks, scenario, seed, epochs)
             for seed in range(seeds)
@@ -78,26 +95,36 @@ def main(
         ]
         _run_all(configs, workers)
         found = {
-            scenario: read_runs([folder / f"{scenario}-{seed}" for seed in range(seeds)], "loss")
+            scenario: read_runs([_place(folder, scenario, seed) for seed in range(seeds)], "loss")
             for scenario in chosen
         }
-    lines = [_line(name, runs, found.get(SEQUENTIAL, ())) for name, runs in found.items()]
+    lines = [_line(name, runs, found.get(_plain(name), ())) for name, runs in found.items()]
     Console(width=max(Console().width, 110)).print(_table(lines, seeds, rows, epochs))
     if report is not None:
         report.write_text(json.dumps(lines, indent=2) + "\n")
     sys.exit(0 if _holds(lines) else 1)
 
 
+def _plain(name: str) -> str:
+    """The contender without anything against forgetting that learns the same."""
+    return f"{SEQUENTIAL}{PROMPTS}" if name.endswith(PROMPTS) else SEQUENTIAL
+
+
+def _place(folder: Path, name: str, seed: int) -> Path:
+    return folder / f"{name.replace(PROMPTS, '-prompts')}-{seed}"
+
+
 def _config(
-    folder: Path, model: Path, tasks: Sequence[Any], scenario: str, seed: int, epochs: int
+    folder: Path, model: Path, tasks: Sequence[Any], name: str, seed: int, epochs: int
 ) -> dict[str, Any]:
+    scenario, prompts = name.removesuffix(PROMPTS), name.endswith(PROMPTS)
     return {
-        "run": {"output": str(folder / f"{scenario}-{seed}"), "seed": seed, "cache": False},
+        "run": {"output": str(_place(folder, name, seed)), "seed": seed, "cache": False},
         "model": {"use": "llama", "path": str(model)},
-        "injector": {"use": "custom", "r": 8, "alpha": 16},
+        "injector": TOKENS if prompts else LORA,
         "trainer": {"use": "ddp"},
         "scenario": {"use": scenario, **OPTIONS.get(scenario, {})},
-        "plan": {"epochs": epochs, "global_batch_size": 8, "learning_rate": 3e-3},
+        "plan": {"epochs": epochs, "global_batch_size": 8, "learning_rate": RATES[prompts]},
         "tasks": list(tasks),
         "listeners": [],
         "exporters": [],
@@ -128,10 +155,10 @@ def _line(name: str, runs: Sequence[FinishedRun], plain: Sequence[FinishedRun]) 
     if runs[0].has_stage_for_each_task:
         lost = [measures_of(run)["forgetting"] for run in runs]
         line["forgetting"] = _said(lost)
-        if plain and name != SEQUENTIAL:
+        if plain and name != _plain(name):
             pairs = zip(lost, [measures_of(run)["forgetting"] for run in plain], strict=True)
             line["less forgotten"] = _tested([theirs - own for own, theirs in pairs])
-    if plain and name != SEQUENTIAL:
+    if plain and name != _plain(name):
         pairs = zip(final, [_final_loss(run) for run in plain], strict=True)
         line["lower loss"] = _tested([theirs - own for own, theirs in pairs])
     return line

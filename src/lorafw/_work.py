@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import lorafw
@@ -147,7 +148,7 @@ class Work:
         return RunSession(
             running,
             job,
-            self._request(job.model),
+            self._request(job.model, folder.path),
             dict(zip(names, parts.exporters, strict=True)),
             folder.path,
             tasks=self.tasks if parts.tasks else (),
@@ -214,11 +215,11 @@ class Work:
         found = {source.task: source.encoder for source in self._sources}
         return {task: encoder for task, encoder in found.items() if encoder != self._encoder}
 
-    def _request(self, model: AdaptedModel) -> ExportRequest:
+    def _request(self, model: AdaptedModel, run: Path) -> ExportRequest:
         builder, names = self._parts.model, self._parts.names
         seed = self._config.run.seed
         recipe = recipe_of(model.bundle, builder, self._encoder, names=names, seed=seed)
-        return ExportRequest(model, builder, recipe)
+        return ExportRequest(model, builder, recipe, run)
 
     def record(self, session: RunSession) -> dict[str, Any]:
         """What `run.json` holds."""

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
-from lorafw.adapters.files.safe_files import clear_unfinished, publish
 from lorafw.assembly.task_parts import TaskParts
-from lorafw.builtin.adapter_exporter import AdapterExporter
-from lorafw.certification.live import Live
-from lorafw.certification.verdict import loss_text
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.scenario import Steer, Task, Tensors
 from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, TrainJob, numbered
-from lorafw.errors import ExportError, Interrupted
+from lorafw.errors import Interrupted
+from lorafw.inference.generation.sampling import Sampling
+from lorafw.stages.drawing import draws
 from lorafw.stages.embedding import embeddings
+from lorafw.stages.exports import Exports
 from lorafw.stages.live_values import LiveValues
 from lorafw.stages.memory import RunMemory, facts_of, stored, tensors_of
 from lorafw.stages.scores import Scores
+from lorafw.training.checkpoints.files import Stored
 from lorafw.training.guards.room import require_room
 from lorafw.training.row_gradients import RowGradients
 from lorafw.training.stopping import heard_signal
@@ -48,7 +46,6 @@ class RunSession:
         tasks: in the order they were listed; if none are given, one of all the job's rows.
         task_parts: what the tasks that were given are made from and judged by.
         result: the last finished fit.
-        exports: what was exported, by exporter name.
         notes: what the scenario wants to be in the record.
     """
 
@@ -60,7 +57,6 @@ class RunSession:
     tasks: Sequence[Task] = ()
     task_parts: Sequence[TaskParts] = ()
     result: FitResult | None = None
-    exports: dict[str, Path] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,6 +94,16 @@ class RunSession:
     @cached_property
     def _live(self) -> LiveValues:
         return LiveValues(self.job, self.running, self._memory)
+
+    @cached_property
+    def _exports(self) -> Exports:
+        job = self.job
+        return Exports(self.request, self.exporters, self.folder, job.encoder, job.emit)
+
+    @property
+    def exports(self) -> Mapping[str, Path]:
+        """What was exported, by exporter name."""
+        return self._exports.written
 
     @cached_property
     def _scores(self) -> Scores:
@@ -157,9 +163,8 @@ class RunSession:
 
     def _fit(self, job: TrainJob) -> FitResult:
         if self.running.world.rank == 0:
-            self._foresee_exports()
-            sizes = (exporter.expected_bytes(self.request) for exporter in self.exporters.values())
-            require_room(job, self.folder, sum(sizes))
+            self._exports.foresee()
+            require_room(job, self.folder, self._exports.expected_bytes)
         self._training = True
         result = self.running.fit(job)
         self._training = False
@@ -213,6 +218,27 @@ class RunSession:
         """The base's mean hidden row over each row's prompt: [rows, width], fp32 on the CPU."""
         return embeddings(self.job, self.running, rows)
 
+    def draw(
+        self,
+        name: str,
+        prompts: Sequence[Encoded],
+        *,
+        new_tokens: int,
+        ends: Collection[int],
+        temperature: float = 1.0,
+        top_k: int = 0,
+    ) -> Sequence[Sequence[int]]:
+        """What the live model goes on with behind prompts, drawn at random; remembered."""
+        sampling = Sampling(max_new_tokens=new_tokens, temperature=temperature, top_k=top_k)
+
+        def drawn() -> Stored:
+            self._settle()
+            return stored(draws=draws(self.job, self.running, name, prompts, sampling, ends))
+
+        kept, _ = self._memory.once(f"draws/{name}", drawn)
+        found: list[list[int]] = facts_of(kept)["draws"]
+        return found
+
     def prompt(self, task: Task, example: Example) -> Encoded:
         """What the model is given of a task's example before it answers."""
         own = {part.name: part.encoder for part in self.task_parts}
@@ -223,8 +249,8 @@ class RunSession:
         """Export the live adapter to the folder `name` in the run's folder."""
         self._settle()
         with self.running.full_parameters(self.job.model.bundle.module):
-            if self.running.world.rank == 0 and not (self.folder / name).is_dir():
-                self._export(name, AdapterExporter(), Live(self.request, self.job.encoder))
+            if self.running.world.rank == 0:
+                self._exports.write_adapter(name)
 
     def note(self, **facts: object) -> None:
         """Write JSON values, by key, into the run's record."""
@@ -246,15 +272,6 @@ class RunSession:
         if self._several:
             self._live.write()
 
-    def _foresee_exports(self) -> None:
-        """Raise ExportError now for an export that would be refused after training."""
-        for name, exporter in self.exporters.items():
-            try:
-                exporter.foresee(self.request)
-            except ExportError as error:
-                fault = f"exporter '{name}' would refuse the trained model: {error.what}"
-                raise ExportError(fault, where=error.where, mend=error.mend) from error
-
     def export(self) -> None:
         """Run every exporter on rank 0, while the weights are whole on every rank.
 
@@ -266,30 +283,7 @@ class RunSession:
         self._announce("stage_start", stage="export")
         with self.running.full_parameters(self.job.model.bundle.module):
             if self.running.world.rank == 0:
-                live = Live(self.request, self.job.encoder)
-                for name, exporter in self.exporters.items():
-                    self._export(name, exporter, live)
-
-    def _export(self, name: str, exporter: Exporter, live: Live) -> None:
-        final = self.folder / name
-        try:
-            certificate = publish(lambda folder: live.exported(exporter, folder, final), final)
-        except (OSError, SafetensorError) as error:
-            raise ExportError(
-                f"cannot be written: {error}.",
-                where=str(final),
-                mend="Mend this and continue with --resume: what was trained is in a checkpoint.",
-            ) from error
-        except ExportError as error:
-            later = f"What was trained is in a checkpoint: lorafw export {self.folder} --to {name}"
-            mend = f"{error.mend} {later}".strip()
-            raise ExportError(error.what, where=error.where, mend=mend) from error
-        clear_unfinished(self.folder, name)
-        self.exports[name] = final
-        self.job.emit("export_end", exporter=name, path=final)
-        if certificate.verdict == "lossy" and certificate.comparison is not None:
-            loss = loss_text(certificate.comparison)
-            self.job.emit("notice", message=f"{name} was rounded, as accepted: {loss}")
+                self._exports.write_all()
 
     def _announce(self, event: str, **payload: object) -> None:
         if self.running.world.rank == 0:

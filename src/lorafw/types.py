@@ -44,6 +44,8 @@ class Capability(StrEnum):
     """Takes several sequences laid end to end, with their boundaries."""
     MERGEABLE = "mergeable"
     """Its update can be folded into the base weights."""
+    CHOSEN_PROMPTS = "chosen-prompts"
+    """Puts virtual tokens before rows, of which some can be chosen."""
     DISABLE = "disable"
     """Can be switched off to give the base model's output."""
     IDENTITY_START = "identity-start"

@@ -22,8 +22,12 @@ MOMENTS = (0.3, 0.6, 0.9)
 TASKS = {"animals": "The camel lives in the desert", "sums": "2 + 2 = 4 and 3 + 3 = 6"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "adapter-per-task": {"router": "similarity"},
+    "lfpt5": {"pseudo_rows": 3},
     "mbpa++": {"neighbours": 2, "local_steps": 2},
+    "l2p": {"pool_size": 2, "prompt_length": 2, "top_n": 1},
 }
+LEARNED_PROMPTS = {"progressive-prompts", "l2p"}
+"""Those of virtual tokens, which PEFT's injector makes."""
 
 
 def _config(folder: Path, scenario: str, run: str) -> Path:
@@ -37,7 +41,7 @@ def _config(folder: Path, scenario: str, run: str) -> Path:
     values = {
         "run": {"output": str(folder / run), "cache": False},
         "model": {"use": "llama", "path": "lorafw:demo"},
-        "injector": {"use": "custom", "r": 4},
+        "injector": _injector(scenario),
         "trainer": "ddp",
         "scenario": {"use": scenario, **OPTIONS.get(scenario, {})},
         "plan": {"epochs": 2, "global_batch_size": 3, "checkpoint_every": 1},
@@ -46,6 +50,13 @@ def _config(folder: Path, scenario: str, run: str) -> Path:
     path = folder / f"{run}.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
+
+
+def _injector(scenario: str) -> dict[str, Any]:
+    if scenario not in LEARNED_PROMPTS:
+        return {"use": "custom", "r": 4}
+    options = {"num_virtual_tokens": 6}
+    return {"use": "peft", "method": "prompt_tuning", "method_options": options}
 
 
 def _start(config: Path, *flags: str) -> subprocess.Popen[bytes]:

@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import save_file
 
 from lorafw.assembly.registry import Registry
+from lorafw.assembly.task_parts import TaskParts
 from lorafw.builtin.causal_lm import CausalLM
-from lorafw.contracts import ExportRequest, RunningTrainer, Scenario, Task, TrainJob
+from lorafw.contracts import (
+    AdaptedModel,
+    DatasetAdapter,
+    ExportRequest,
+    RunningTrainer,
+    Scenario,
+    Task,
+    TrainJob,
+)
 from lorafw.session import RunSession
 from lorafw.testing.toy_injector import ToyInjector
 from lorafw.testing.toy_training import SEED, started, training_plan
 from lorafw.testing.toys import ToyEncoder, toy_bundle, toy_rows
-from lorafw.types import Encoded, Layout
+from lorafw.types import IGNORE_INDEX, Encoded, Example, Layout, Split, Tokenizer
 from lorafw_ddp.trainer import DDPTrainer
+from lorafw_peft.injector import PeftInjector
 
 CASES: dict[str, dict[str, Any]] = {
     "sequential": {},
@@ -33,9 +44,14 @@ CASES: dict[str, dict[str, Any]] = {
     "a-gem": {"memory_per_task": 4, "reference_rows": 3},
     "ogd": {"memories": 6},
     "lwf": {},
+    "lfpt5": {"pseudo_rows": 40, "temperature": 0.7, "top_k": 8, "lambda_lm": 1, "lambda_kl": 0.5},
     "o-lora": {},
+    "progressive-prompts": {},
+    "l2p": {"pool_size": 3, "prompt_length": 2, "top_n": 2},
     "mbpa++": {"replay_rate": 0.2, "local_steps": 0},
 }
+VIRTUAL_TOKENS = {"progressive-prompts": 6, "l2p": 9}
+"""How many a scenario of learned prompts shares out."""
 NAMES = ("first", "second", "third")
 
 
@@ -49,9 +65,63 @@ class ToySession(RunSession):
         """Neither."""
 
 
-def session(running: RunningTrainer, folder: Path, budget: int) -> ToySession:
-    """Three tasks on the toy model, with an adapter of rank 6 that starts at nothing."""
-    model = ToyInjector(r=6, alpha=12).inject(toy_bundle())
+@dataclass(frozen=True, slots=True)
+class IdsExample(Example):
+    """A row that is token ids already."""
+
+    row: Encoded
+
+
+class IdsEncoder(ToyEncoder):
+    """Gives such rows, and their prompts."""
+
+    accepts: ClassVar[tuple[type[Example], ...]] = (IdsExample,)
+
+    def encode(self, example: Example, tokenizer: Tokenizer) -> Encoded:
+        assert isinstance(example, IdsExample)
+        return example.row
+
+    def prompt(self, example: Example, tokenizer: Tokenizer) -> Encoded:
+        row = self.encode(example, tokenizer)
+        asked = list(row.input_ids)[: row.labels.count(IGNORE_INDEX)]
+        return Encoded(asked, [IGNORE_INDEX] * len(asked))
+
+
+class IdsRows(DatasetAdapter):
+    """The held-out rows of a task, for scores that look at one row after another."""
+
+    produces: ClassVar[type[Example]] = IdsExample
+    seed: int
+
+    def load(self, split: Split) -> list[IdsExample]:
+        assert split is Split.EVAL
+        return [IdsExample(row) for row in _rows(3, self.seed)]
+
+
+def _parts(name: str, seed: int) -> TaskParts:
+    return TaskParts(
+        name=name,
+        key="",
+        dataset=IdsRows(seed=seed),
+        encoder=IdsEncoder(),
+        epochs=2,
+        metrics={},
+        names={},
+        max_new_tokens=4,
+    )
+
+
+def _model(name: str) -> AdaptedModel:
+    """The toy with an adapter of rank 6 that starts at nothing, or with virtual tokens."""
+    if name not in VIRTUAL_TOKENS:
+        return ToyInjector(r=6, alpha=12).inject(toy_bundle())
+    options = {"num_virtual_tokens": VIRTUAL_TOKENS[name]}
+    return PeftInjector(method="prompt_tuning", method_options=options).inject(toy_bundle())
+
+
+def session(running: RunningTrainer, folder: Path, budget: int, name: str) -> ToySession:
+    """Three tasks on the toy model, with what a scenario of this name trains."""
+    model = _model(name)
     tasks = tuple(
         Task(name, _rows(6, at), _rows(3, at + 10), epochs=2) for at, name in enumerate(NAMES)
     )
@@ -71,7 +141,8 @@ def session(running: RunningTrainer, folder: Path, budget: int) -> ToySession:
         seed=SEED,
     )
     request: Any = ExportRequest(model, None, {})  # type: ignore[arg-type]
-    return ToySession(running, job, request, {}, folder, tasks=tasks)
+    parts = [_parts(task.name, at + 10) for at, task in enumerate(tasks)]
+    return ToySession(running, job, request, {}, folder, tasks=tasks, task_parts=parts)
 
 
 def _rows(count: int, seed: int) -> list[Encoded]:
@@ -88,7 +159,7 @@ def _moved(row: Encoded, by: int) -> Encoded:
 
 def play(running: RunningTrainer, name: str, folder: Path, budget: int) -> None:
     """One scenario from start to end; rank 0 writes what it leaves."""
-    found = session(running, folder, budget)
+    found = session(running, folder, budget, name)
     scenario = Registry().load("scenario", name).from_mapping(CASES[name], where="scenario")
     assert isinstance(scenario, Scenario)
     scenario.run(found)

@@ -14,6 +14,7 @@ SCENARIOS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sequential", {}),
     ("joint", {}),
     ("replay", {"after": True, "memory": 2}),
+    ("replay", {"general": "second", "general_rows": 3}),
     ("adapter-per-task", {}),
     ("adapter-per-task", {"router": "similarity"}),
     ("ewc", {}),
@@ -21,7 +22,10 @@ SCENARIOS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("a-gem", {"reference_rows": 2}),
     ("ogd", {"memories": 3}),
     ("lwf", {}),
+    ("lfpt5", {"pseudo_rows": 2}),
     ("o-lora", {}),
+    ("progressive-prompts", {}),
+    ("l2p", {}),
     ("mbpa++", {"neighbours": 2}),
 )
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lorafw.stages.memory import tensors_of
+from lorafw.stages.memory import facts_of, tensors_of
 from lorafw.testing.forked_ranks import run_on_ranks
 from lorafw.training.checkpoints.files import read_files
 
@@ -27,7 +27,10 @@ CASES = {
     "a-gem",
     "ogd",
     "lwf",
+    "lfpt5",
     "o-lora",
+    "progressive-prompts",
+    "l2p",
     "mbpa++",
 }
 CLOSE = 1e-5
@@ -114,6 +117,54 @@ def test_o_lora_leaves_the_ranks_of_earlier_tasks_to_the_bit(runs: Path) -> None
             assert torch.equal(old[:done], now[:done])
             assert a or bool(old[done - 2 : done].any())
             assert a or not old[done:].any()
+
+
+def test_progressive_prompts_of_earlier_tasks_stay_to_the_bit(runs: Path) -> None:
+    table = "prompt_embeddings"
+    fresh, last = (
+        tensors_of(read_files(runs / "progressive-prompts" / place))[table]
+        for place in ("kept/initial", "stages/third")
+    )
+    assert not any(torch.equal(old, new) for old, new in zip(fresh, last, strict=True))
+    for at, stage in enumerate(NAMES, start=1):
+        then, others = left_by(runs, "progressive-prompts", stage)[table], 6 - 2 * at
+        assert torch.equal(then[others:], last[others:])
+        assert torch.equal(then[:others], fresh[:others])
+
+
+def test_with_progressive_prompts_no_task_is_forgotten(runs: Path) -> None:
+    found = matrix(runs, "progressive-prompts")
+    for at, name in enumerate(NAMES):
+        column = [found[stage][name] for stage in ["before", *NAMES]]
+        assert column[at + 1 :] == [column[at + 1]] * (len(NAMES) - at)
+        assert len(set(column)) == at + 2
+
+
+def test_prompts_of_a_pool_are_scored_as_they_were_trained(runs: Path) -> None:
+    """A row's prompt is all that is looked at, in a batch with its answer as by itself."""
+    for name in NAMES:
+        place = runs / "l2p" / "stages" / name
+        told = facts_of(read_files(place))["result"]["evaluation"]["loss"]
+        assert matrix(runs, "l2p")[name][name] == pytest.approx(told, abs=CLOSE)
+
+
+def test_o_lora_turns_the_subspaces_of_tasks_away_from_each_other(runs: Path) -> None:
+    start = tensors_of(read_files(runs / "o-lora" / "kept" / "initial"))
+    before, after = _overlaps(start), _overlaps(left_by(runs, "o-lora", "third"))
+    assert after[0] < 0.6 * before[0]
+    assert after[1] < 0.6 * before[1]
+
+
+def _overlaps(values: dict[str, Tensor]) -> tuple[float, float]:
+    """Mean |cos| of the second task's rows of A with the first's, and of the third's with both."""
+    found = []
+    for name, value in values.items():
+        if "lora_A" in name:
+            rows = torch.nn.functional.normalize(value.double(), dim=1)
+            cosines = (rows @ rows.T).abs()
+            found.append((cosines[2:4, :2].mean(), cosines[4:, :4].mean()))
+    second, third = zip(*found, strict=True)
+    return float(torch.stack(second).mean()), float(torch.stack(third).mean())
 
 
 @pytest.mark.parametrize("case", sorted(CASES - {"sequential", "joint", "adapter-per-task"}))

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lorafw.contracts import FitResult, Scenario, Task
-from lorafw.errors import ConfigError
 from lorafw.testing.recording_session import RecordingSession
 from lorafw.types import Encoded
 from lorafw_continual._router import Router
@@ -73,13 +72,6 @@ def test_an_order_is_drawn_by_its_seed() -> None:
     assert once == again
 
 
-def test_a_task_cannot_have_the_name_of_the_stage_before_all() -> None:
-    session = RecordingSession(several=True)
-    session.tasks = [Task("before", _rows(2, 1))]
-    with pytest.raises(ConfigError, match="no task can be called 'before'"):
-        Sequential().run(session)
-
-
 def test_together_tasks_keep_their_own_epochs() -> None:
     tasks = [Task("a", _rows(2, 0), _rows(1, 9), 2), Task("b", _rows(3, 5), _rows(1, 8), 4)]
     joint = together(tasks)
@@ -117,6 +109,46 @@ def test_replay_after_a_task_is_one_pass_over_what_is_stored() -> None:
     wanted = {"first": 4, "second": 4, "second.replay": 2, "third": 4, "third.replay": 4}
     assert sizes == wanted
     assert session.trained["third.replay"].epochs == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_general_data_is_replayed_from_the_first_task_on_and_is_no_task(*, after: bool) -> None:
+    session = Watching()
+    Replay(memory=2, general="second", general_rows=3, after=after).run(session)
+    again = [task for stage, task in session.trained.items() if after <= ("replay" in stage)]
+    rows = [list(task.rows)[0 if after else 4 :] for task in again]
+    general = session.tasks[1].rows
+    assert [len(each) for each in rows] == [3, 5]
+    assert rows[0] == rows[1][:3]
+    assert all(row in general for row in rows[0])
+    assert all(row in session.tasks[0].rows for row in rows[1][3:])
+    assert session.notes["general"] == "second"
+    learned = [stage for stage in session.trained if "replay" not in stage]
+    assert learned == ["first", "third"]
+
+
+def test_all_of_the_general_data_is_replayed_unless_said_otherwise() -> None:
+    session = Watching()
+    Replay(general="third", after=True).run(session)
+    assert list(session.trained["first.replay"].rows) == list(session.tasks[2].rows)
+
+
+def test_general_data_is_scored_beside_the_tasks() -> None:
+    stages = ["before", "first", "third"]
+    wanted = [(stage, task) for stage in stages for task in ("first", "third", "second")]
+    assert _calls(Replay(general="second"), "score") == wanted
+    seen = [("first", "first"), ("first", "second")]
+    assert _calls(Replay(general="second", score="seen"), "score")[:2] == seen
+    assert _calls(Replay(general="second", score="none"), "score") == []
+
+
+def test_general_data_leaves_a_drawn_order_alone() -> None:
+    session = RecordingSession(several=True)
+    session.tasks = [Task("general", _rows(2, 1)), *session.tasks]
+    for seed in range(9):
+        with_it, without = Replay(general="general", order_seed=seed), Replay(order_seed=seed)
+        order = [task.name for task in with_it.in_order(session)]
+        assert order == [t.name for t in without.in_order(RecordingSession(several=True))]
 
 
 def test_the_router_takes_the_task_whose_mean_prompt_is_nearest_by_the_cosine() -> None:

@@ -144,6 +144,31 @@ def test_groups_are_compared_seed_by_seed(seeds: list[Path], tmp_path: Path) -> 
     assert found.test.p == 2 / 8
 
 
+def test_general_data_is_shown_and_not_measured(seeds: list[Path], tmp_path: Path) -> None:
+    runs = [
+        finished_run(tmp_path / f"lima-{seed}", seed=seed, forgotten=(seed + 1) / 10, tasks=order)
+        for seed, order in enumerate((TASKS, TASKS, TASKS[::-1]))
+    ]
+    for run in runs:
+        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        for row in record["scores"]["figures"].values():
+            row["lima"] = {"loss": 4.0}
+        record["scores"]["tasks"].append("lima")
+        record["scores"]["judged_by"]["lima"] = "loss"
+        record["scores"]["better"]["lima"] = "lower"
+        (run / "run.json").write_text(json.dumps({**record, "general": "lima"}), encoding="utf-8")
+    found, without = summarize(read_runs(runs)), summarize(read_runs(seeds))
+    assert found.measures == without.measures
+    assert found.tasks == ("task 1", "task 2", "task 3", "lima")
+    assert found.judged_by == [*["hits"] * 3, "loss"]
+    assert all(row[-1] and row[-1].value == 4.0 for row in found.rows.values())
+    assert "General data, which no measure counts: lima." in called("summarize", *runs).output
+    assert summarize(read_runs(runs, "loss")).judged_by == ["loss"] * 4
+    beside = compare(read_runs(runs), read_runs(seeds))
+    assert beside["bwt"].difference.value == 0
+    assert summarize(read_runs([runs[0], seeds[1]])).tasks == TASKS, "one has no general data"
+
+
 def test_the_table_says_what_it_is_of(seeds: list[Path], tmp_path: Path) -> None:
     shown = called("summarize", *seeds).output
     for words in ("maths (hits)", "0.5000 ±", "forgetting", "over 3 runs", "forgetting  0.3000"):

@@ -16,6 +16,7 @@ from lorafw.assembly.config import Choice, RunConfig
 from lorafw.assembly.draft import SEVERAL
 from lorafw.assembly.registry import Registry
 from lorafw.assembly.scenario_checks import (
+    scenario_agrees,
     scenario_gets_its_tasks,
     scenario_gets_what_it_requires,
 )
@@ -99,6 +100,7 @@ def compose(config: RunConfig, registry: Registry) -> Parts:
         tasks_fit(parts)
     with config.origins.blame("scenario"):
         scenario_gets_what_it_requires(parts, registry)
+        scenario_agrees(parts)
     with config.origins.blame("plan"):
         evaluations_can_decide(parts)
         optimizer_gets_what_it_looks_at(parts)

@@ -67,6 +67,7 @@ def _task(task: TaskParts) -> dict[str, Any]:
         "epochs": task.epochs,
         "encoder": _part(task.names["encoder"], task.encoder),
         "metrics": [_part(*pair) for pair in task.metrics.items()],
+        "max_new_tokens": task.max_new_tokens,
     }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from lorafw.contracts.scenario import Company
 from lorafw.errors import CompositionError, LorafwError, PluginError
 from lorafw.types import Capability
 
@@ -64,32 +66,44 @@ def scenario_gets_what_it_requires(parts: Parts, registry: Registry) -> None:
         )
 
 
-def _ways_to(lacking: Wanted, parts: Parts, registry: Registry) -> Iterator[str]:
-    """What would give the capabilities: an option of the trainer, another trainer or injector."""
-    found = False
-    for option, values in _options_that_give(lacking, parts.trainer).items():
-        found = True
-        yield f"Set trainer.{option}: {' or '.join(values)}"
+def scenario_agrees(parts: Parts) -> None:
+    """The scenario itself has nothing against the others."""
+    tasks = [task.name for task in parts.tasks]
+    parts.scenario.check(Company(parts.injector, parts.objective, parts.plan, tasks))
+
+
+def _ways_to(lacking: Wanted, parts: Parts, registry: Registry) -> list[str]:
+    """What would give the capabilities: all of them or, if nothing does, each for itself."""
+    if ways := list(_ways_to_all_of(lacking, parts, registry)):
+        return ways
+    each = [list(_ways_to_all_of(frozenset({one}), parts, registry)) for one in sorted(lacking)]
+    if all(each):
+        return list(dict.fromkeys(chain.from_iterable(each)))
+    return ["Choose another scenario: no trainer or injector that is installed offers this"]
+
+
+def _ways_to_all_of(lacking: Wanted, parts: Parts, registry: Registry) -> Iterator[str]:
+    """An option of trainer or injector, or another one of them."""
+    for kind, part in (("trainer", parts.trainer), ("injector", parts.injector)):
+        for option, values in _options_that_give(lacking, part).items():
+            yield f"Set {kind}.{option}: {' or '.join(values)}"
     for kind in ("trainer", "injector"):
-        if names := _others_with(lacking, kind, parts.names[kind], registry):
-            found = True
-            yield f"Choose another {kind}: --{kind} {' | '.join(names)}"
-    if not found:
-        yield "Choose another scenario: no trainer or injector that is installed offers this"
+        if others := _others_with(lacking, kind, parts.names[kind], registry):
+            yield f"Choose another {kind}: --{kind} {' | '.join(others)}"
 
 
-def _options_that_give(lacking: Wanted, trainer: Trainer) -> dict[str, list[str]]:
-    """Single options by which the trainer's own variants gain what is lacking."""
-    given, found = trainer.model_dump(), defaultdict[str, list[str]](list)
-    for variant in trainer.variants():
+def _options_that_give(lacking: Wanted, part: Trainer | LoRAInjector) -> dict[str, list[str]]:
+    """Single options by which the part's own variants gain what is lacking."""
+    given, found = part.model_dump(), defaultdict[str, list[str]](list)
+    for variant in part.variants():
         for option, value in variant.model_dump().items():
             changed = {**given, option: value}
-            if value != given[option] and lacking <= _offered(type(trainer), changed):
+            if value != given[option] and lacking <= _offered(type(part), changed):
                 found[option].append(str(value).lower())
     return found
 
 
-def _offered(kind: type[Trainer], options: dict[str, Any]) -> Wanted:
+def _offered(kind: type[Trainer | LoRAInjector], options: dict[str, Any]) -> Wanted:
     try:
         return kind.model_validate(options).capabilities
     except (ValidationError, LorafwError):  # options that do not go together offer nothing
@@ -97,13 +111,17 @@ def _offered(kind: type[Trainer], options: dict[str, Any]) -> Wanted:
 
 
 def _others_with(lacking: Wanted, kind: str, own: str, registry: Registry) -> list[str]:
-    """Names of installed parts that offer it as they are."""
+    """Installed parts that offer it, as they are or with an option, as flags name them."""
 
-    def offers(part: type[Component]) -> bool:
+    def flags(part: type[Component]) -> list[str]:
         made = cast("Trainer | LoRAInjector", part.model_validate({}))
-        return lacking <= made.capabilities
+        if lacking <= made.capabilities:
+            return [""]
+        ways = _options_that_give(lacking, made).items()
+        return [f" -o {kind}.{option}={values[0]}" for option, values in ways]
 
-    return [name for name in _that(registry, kind, offers) if name != own]
+    able = _that(registry, kind, lambda part: bool(flags(part)))
+    return [name + flags(registry.load(kind, name))[0] for name in able if name != own]
 
 
 def _that(registry: Registry, kind: str, test: Callable[[type[Component]], bool]) -> list[str]:

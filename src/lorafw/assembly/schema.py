@@ -55,6 +55,11 @@ def _tasks(dataset: Any, encoder: Any, metric: Any) -> dict[str, Any]:
         "name": {"type": "string", "description": "Of its own in the run; a folder can have it."},
         "dataset": {"anyOf": [dataset, without_use]},
         "epochs": {"type": "integer", "minimum": 1, "description": "Passes over its rows."},
+        "max_new_tokens": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Longest answer that is judged.",
+        },
         "encoder": encoder,
         "template": encoder,
         "metrics": metrics,

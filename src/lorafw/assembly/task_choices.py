@@ -12,6 +12,8 @@ from lorafw.assembly.origins import Origins
 from lorafw.assembly.task_items import TASKS
 from lorafw.errors import ConfigError
 
+MAX_NEW_TOKENS = 256
+"""Of an answer, where a task does not say it."""
 MIX = "lorafw/mix"
 """The dataset that stands for those of all tasks."""
 
@@ -27,6 +29,7 @@ class TaskChoice:
         encoder: None to take the run's; without a name, the run's with other options.
         epochs: passes over its rows.
         metrics: what it is judged by; the first is its own.
+        max_new_tokens: longest answer that is judged.
     """
 
     name: str
@@ -35,6 +38,7 @@ class TaskChoice:
     encoder: Choice | None
     epochs: int
     metrics: tuple[Choice, ...]
+    max_new_tokens: int
 
     @property
     def dataset_key(self) -> str:
@@ -82,6 +86,7 @@ def _read(
         encoder=encoder and Choice.read("encoder", f"{key}.encoder", encoder, origins),
         epochs=item.get("epochs", epochs),
         metrics=tuple(Choice.read("metric", f"{key}.metrics.{i}", m, origins) for i, m in metrics),
+        max_new_tokens=item.get("max_new_tokens", MAX_NEW_TOKENS),
     )
 
 

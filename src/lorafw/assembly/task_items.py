@@ -11,14 +11,14 @@ from lorafw.errors import ConfigError, did_you_mean
 
 TASKS = "tasks"
 """The section that lists what a run trains one after another."""
-KEYS = ("name", "dataset", "epochs", "encoder", "metrics")
+KEYS = ("name", "dataset", "epochs", "encoder", "metrics", "max_new_tokens")
 OTHER_WORDS: Mapping[str, str] = {"template": "encoder", "metric": "metrics"}
 """What users may write instead of a key."""
 _FOLDER_NAME = re.compile(r"\w[\w.+-]{0,99}")
 
 
 class TaskItems:
-    """Brings each task into the form {name, dataset, epochs, encoder, metrics}.
+    """Brings each task into one form: a mapping with `KEYS`, of which only the name must be there.
 
     Args:
         part: gives a part's section its one form, told its key.
@@ -92,7 +92,7 @@ class TaskItems:
             return self._part(key, value)
         if value == UNSET:
             return value
-        if name == "epochs":
+        if name in ("epochs", "max_new_tokens"):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise self._wrong(key, f"should be a whole number, at least 1, not {value!r}.")
         elif not isinstance(value, str) or not _FOLDER_NAME.fullmatch(value):

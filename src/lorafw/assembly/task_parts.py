@@ -28,6 +28,7 @@ class TaskParts:
         epochs: passes over its rows.
         metrics: by the name the config calls each; the first is the task's own.
         names: what the config calls dataset and encoder.
+        max_new_tokens: longest answer that is judged.
     """
 
     name: str
@@ -37,6 +38,7 @@ class TaskParts:
     epochs: int
     metrics: Mapping[str, Metric]
     names: Mapping[str, str]
+    max_new_tokens: int
 
 
 class TaskBuilder:
@@ -96,6 +98,7 @@ class TaskBuilder:
             epochs=task.epochs,
             metrics=self._metrics(task),
             names={"dataset": task.dataset.name, "encoder": choice.name},
+            max_new_tokens=task.max_new_tokens,
         )
 
     def _metrics(self, task: TaskChoice) -> dict[str, Metric]:

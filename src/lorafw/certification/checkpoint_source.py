@@ -17,6 +17,7 @@ from lorafw.inference.loading import part
 from lorafw.training.checkpoints.files import Stored, read_files
 from lorafw.training.checkpoints.places import newest_checkpoint, place_of, step_of
 from lorafw.training.checkpoints.progress import Checkpoint
+from lorafw.training.checkpoints.stages import finished_stages
 from lorafw.training.optimizer_memory import VALUE
 from lorafw.types import Task
 
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
     from lorafw.contracts.injector import LoRAInjector
     from lorafw.contracts.model import ModelBuilder
 
-_CONFIG, _CHECKPOINTS = "run.yaml", "checkpoints"
+CONFIG, _CHECKPOINTS = "run.yaml", "checkpoints"
 
 
 def newest_of_a_run(folder: Path) -> Path | None:
-    """The newest checkpoint of any stage of a run; None if there is none, or this is no run."""
-    if not (folder / _CONFIG).is_file():
+    """Where the newest values of a run are; None if there are none, or this is no run.
+
+    Of a run over several tasks those of the stage it was in, or that it finished last.
+    """
+    if not (folder / CONFIG).is_file():
         return None
-    stages = (newest_checkpoint(stage) for stage in (folder / _CHECKPOINTS).glob("*"))
-    return max((found for found in stages if found is not None), key=step_of, default=None)
+    finished = finished_stages(folder)
+    names = {stage.name for stage in finished}
+    open_ones = (place for place in (folder / _CHECKPOINTS).glob("*") if place.name not in names)
+    newest = [found for place in open_ones if (found := newest_checkpoint(place)) is not None]
+    if not newest and finished:
+        return finished[-1].place
+    return max(newest, key=step_of, default=None)
 
 
 def from_checkpoint(
@@ -51,7 +60,7 @@ def from_checkpoint(
     Raises:
         LorafwError: the checkpoint is damaged, or a part of the run is gone.
     """
-    config = read_config(Registry(), path=folder / _CONFIG)
+    config = read_config(Registry(), path=folder / CONFIG)
     stored = _chosen(checkpoint, best=config.plan.export_best)
     return from_stored(folder, stored, checkpoint, base=base, any_base=any_base)
 
@@ -74,7 +83,7 @@ def from_stored(
     import torch
 
     registry = Registry()
-    config = read_config(registry, path=folder / _CONFIG)
+    config = read_config(registry, path=folder / CONFIG)
     builder = cast("ModelBuilder", _part(registry, config, "model", path=base))
     encoder = cast("Encoder", _part(registry, config, "encoder"))
     tokenizer = builder.tokenizer()
@@ -93,11 +102,13 @@ def from_stored(
     encoder = within_context(encoder, tokenizer)
     names = {kind: getattr(config, kind).name for kind in ("model", "encoder", "injector")}
     recipe = recipe_of(bundle, builder, encoder, names=names, seed=config.run.seed)
-    return Live(ExportRequest(model, builder, recipe), encoder)
+    return Live(ExportRequest(model, builder, recipe, folder), encoder)
 
 
 def _chosen(checkpoint: Path, *, best: bool) -> Stored:
     stored = read_files(checkpoint)
+    if "step" not in stored.about["progress"]:
+        return stored  # a finished stage, which left the best if that was asked for
     step = Checkpoint.from_mapping(stored.about["progress"]).best.step
     if not best or step is None or step == step_of(checkpoint):
         return stored

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lorafw.adapters.layout.peft_layout import read_recipe
 from lorafw.assembly.registry import Registry
-from lorafw.certification.checkpoint_source import from_checkpoint, newest_of_a_run
+from lorafw.certification.checkpoint_source import CONFIG, from_checkpoint, newest_of_a_run
 from lorafw.certification.live import Live
 from lorafw.certification.unadapted import UnadaptedModel
 from lorafw.contracts.exporter import ExportRequest
@@ -47,10 +47,11 @@ def live_model(
     if checkpoint is not None and not exported:
         return from_checkpoint(Path(path), checkpoint, base=base, any_base=any_base)
     place = find(path, base=base)
-    return _live(replace(place, model=change(place.model)), strict=not any_base)
+    run = Path(path) if (Path(path) / CONFIG).is_file() else None
+    return _live(replace(place, model=change(place.model)), run, strict=not any_base)
 
 
-def _live(place: Place, *, strict: bool) -> Live:
+def _live(place: Place, run: Path | None, *, strict: bool) -> Live:
     registry = Registry()
     builder = cast("ModelBuilder", part(registry, "model", place.model))
     check_base(builder, place)
@@ -59,8 +60,8 @@ def _live(place: Place, *, strict: bool) -> Live:
     if place.adapter is None:
         whole = Path(str(place.model["path"]))
         recipe = {**(read_recipe(whole) if whole.is_dir() else {}), "model": dict(place.model)}
-        return Live(ExportRequest(UnadaptedModel(bundle), builder, recipe), encoder)
+        return Live(ExportRequest(UnadaptedModel(bundle), builder, recipe, run), encoder)
     adapted: AdaptedModel = apply_adapter(registry, place, bundle, strict=strict)
     noted = read_recipe(place.adapter)
     recipe = {**noted, "model": dict(place.model), "base": bundle.base}
-    return Live(ExportRequest(adapted, builder, recipe), encoder)
+    return Live(ExportRequest(adapted, builder, recipe, run), encoder)

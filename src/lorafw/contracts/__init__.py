@@ -19,7 +19,7 @@ from lorafw.contracts.model import (
 )
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
-from lorafw.contracts.scenario import Scenario, Session, Steer, Task, Tensors
+from lorafw.contracts.scenario import Company, Scenario, Session, Steer, Task, Tensors
 from lorafw.contracts.trainer import FitResult, Guide, RunningTrainer, Trainer, TrainJob
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "AdapterBase",
     "AdapterFormat",
     "Classified",
+    "Company",
     "Component",
     "DatasetAdapter",
     "Encoder",

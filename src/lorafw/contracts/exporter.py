@@ -27,11 +27,14 @@ class ExportRequest:
 
     Attributes:
         recipe: how to ask the model: the model, encoder and versions, as JSON values.
+        run: folder of the run it was trained in, with its stages and scores; None if that is not
+            known.
     """
 
     model: AdaptedModel
     builder: ModelBuilder
     recipe: Mapping[str, Any]
+    run: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

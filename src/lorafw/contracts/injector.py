@@ -59,6 +59,32 @@ class AdaptedModel(ABC):
     def disabled(self) -> AbstractContextManager[None]:
         """While open, the model computes what the base alone computes."""
 
+    def showing(
+        self,
+        tokens: Tensor,  # noqa: ARG002 - for those that have some
+        *,
+        learning: Tensor | None = None,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
+        """While open, only these virtual tokens stand before rows, in this order.
+
+        `spec` and `state` then tell of them alone; what is trained keeps its place and shape.
+        Without any the model is the base, but for modules that are trained whole.
+
+        Args:
+            tokens: their numbers, int64, [count] for every row alike, or [rows, count] for each
+                row (segment) of the batches to come.
+            learning: numbers of those that get gradients, int64, any shape; None for all of them.
+
+        Raises:
+            AdapterError: this adapter has none that can be chosen from, or not these. `state`
+                raises it where rows are shown their own, or none are shown.
+        """
+        raise AdapterError(
+            f"{self.spec.method} has no virtual tokens that can be chosen from.",
+            where="injector",
+            mend="Use prompt tuning: injector peft with method prompt_tuning.",
+        )
+
     @abstractmethod
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
         """The base's tensors under base names, update folded in, one at a time.
@@ -192,6 +218,23 @@ class LoRAInjector(Component, ABC):
     def caches_prefix(self) -> bool:
         """Whether training shall keep what enters the lowest adapted layer, for later epochs."""
         return False
+
+    @property
+    def ranks(self) -> frozenset[int]:
+        """Every rank that its options give to a module, where it makes plain factors throughout.
+
+        Plain are pairs of A and B with B·A added and B 0 at the start. Empty for any other.
+        """
+        return frozenset()
+
+    def variants(self) -> Sequence[LoRAInjector]:
+        """This injector in ways that differ in what they can do; unless it has more, itself."""
+        return (self,)
+
+    @property
+    def virtual_tokens(self) -> int:
+        """How many tokens of its own it puts before every row; 0 for none."""
+        return 0
 
     @abstractmethod
     def inject(self, bundle: ModelBundle) -> AdaptedModel:

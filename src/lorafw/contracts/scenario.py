@@ -9,13 +9,13 @@ runs the same program, and everything that comes back is the same on all of them
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from lorafw.contracts.component import Component
-from lorafw.contracts.injector import AdaptedModel
+from lorafw.contracts.injector import AdaptedModel, LoRAInjector
 from lorafw.contracts.objective import Objective
 from lorafw.contracts.plan import TrainPlan
 from lorafw.contracts.trainer import FitResult, Guide
@@ -48,6 +48,20 @@ class Task:
     eval_rows: Sequence[Encoded] = ()
     epochs: int = 1
     metrics: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What a scenario will work with, as far as it is known before data and weights are read.
+
+    Attributes:
+        tasks: their names, in the order they are listed; none, if the run has one data set.
+    """
+
+    injector: LoRAInjector
+    objective: Objective
+    plan: TrainPlan
+    tasks: Sequence[str] = ()
 
 
 class Session(Protocol):
@@ -138,6 +152,33 @@ class Session(Protocol):
         out just before the head.
         """
 
+    def draw(
+        self,
+        name: str,
+        prompts: Sequence[Encoded],
+        *,
+        new_tokens: int,
+        ends: Collection[int],
+        temperature: float = 1.0,
+        top_k: int = 0,
+    ) -> Sequence[Sequence[int]]:
+        """What the live model goes on with behind prompts, drawn at random; remembered.
+
+        What is drawn depends on the live values, the run's seed, the name and a prompt's place.
+
+        Args:
+            name: a name of its own in this run.
+            prompts: all their ids are given to the model.
+            new_tokens: most tokens of a draw.
+            ends: ids at which a draw ends; the one that ended it is its last.
+            temperature: 0 takes the likeliest token each time.
+            top_k: draw from this many of the likeliest tokens; 0 from all.
+
+        Raises:
+            UsageError: a prompt is empty or fills the model's context, a number is out of range,
+                or the model is a classifier.
+        """
+
     def prompt(self, task: Task, example: Example) -> Encoded:
         """What the model is given of a task's example before it answers; nothing is trained."""
 
@@ -161,6 +202,14 @@ class Scenario(Component, ABC):
     def requires(self) -> frozenset[Capability]:
         """What trainer and injector must offer between them, with these options."""
         return frozenset()
+
+    def check(self, company: Company) -> None:
+        """Refuse what cannot work together, before data and weights are read.
+
+        Raises:
+            CompositionError: it cannot, and why.
+            ConfigError: an option of the scenario is wrong for these tasks.
+        """
 
     @abstractmethod
     def run(self, session: Session) -> None:

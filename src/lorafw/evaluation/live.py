@@ -62,7 +62,7 @@ def score_live(
     *,
     running: RunningTrainer,
     steer: Steer | None = None,
-    max_new_tokens: int = 256,
+    max_new_tokens: int,
 ) -> Scored:
     """Measure the live model on held-out rows; collective.
 

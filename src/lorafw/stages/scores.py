@@ -69,6 +69,7 @@ class Scores:
                 part.metrics,
                 running=self._running,
                 steer=steer,
+                max_new_tokens=part.max_new_tokens,
             )
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lorafw.contracts import LoRAInjector, ModelBundle
 from lorafw.errors import AdapterError
 from lorafw.testing.adapter_exchange import AdapterExchange
+from lorafw.testing.adapter_prompts import AdapterPrompts
 from lorafw.testing.adapter_start import AdapterStart
 from lorafw.testing.adapter_training import AdapterTraining
 from lorafw.testing.adapting import live_values, logits, off_by
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class InjectorContract(AdapterTraining, AdapterStart, AdapterExchange, kind="injector"):
+class InjectorContract(
+    AdapterTraining, AdapterStart, AdapterExchange, AdapterPrompts, kind="injector"
+):
     """Promises of a `LoRAInjector`; the fixture is called `injector`.
 
     An injector whose options do not fit a toy Llama overrides `bundle`.

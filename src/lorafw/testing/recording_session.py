@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 TARGET = "layers.0.q"
 """The one module the model of this session adapts."""
+_PROMPTS, _VIRTUAL_TOKENS = "prompt_embeddings", 60
+"""The model also has virtual tokens: as many as three tasks can share, and ten prompts of six."""
 
 
 class RecordingSession:
@@ -40,6 +43,7 @@ class RecordingSession:
         self._finished = finished
         pair = AdapterSpec(6, 6.0, (TARGET,)).pair_of(TARGET)
         self._values = {pair[0]: torch.ones(6, 4), pair[1]: torch.zeros(4, 6)}
+        self._values[_PROMPTS] = torch.ones(_VIRTUAL_TOKENS, 2)
         self.model: Any = _model(self._values)
 
     def fit(
@@ -101,6 +105,22 @@ class RecordingSession:
 
         return torch.tensor([[float(token) for token in row.input_ids[:2]] for row in rows])
 
+    def draw(
+        self,
+        name: str,
+        prompts: Sequence[Encoded],
+        *,
+        new_tokens: int,
+        ends: Collection[int],
+        temperature: float = 1.0,
+        top_k: int = 0,
+    ) -> Sequence[Sequence[int]]:
+        """Note the name; a draw repeats its prompt and ends."""
+        del temperature, top_k
+        self.calls.append(("draw", name))
+        assert all(len(row.input_ids) for row in prompts), "draws from an empty prompt"
+        return [[*row.input_ids, *ends][-new_tokens:] for row in prompts]
+
     def prompt(self, task: Task, example: Example) -> Encoded:
         """The prompt of the task's first row, whatever the example."""
         del example
@@ -130,6 +150,20 @@ def _task(name: str, at: int) -> Task:
 
 def _model(values: Tensors) -> Any:
     """As much of an adapted model as can be had without a model."""
+    bundle = SimpleNamespace(tokenizer=_Bytes())
     return SimpleNamespace(
-        spec=AdapterSpec(6, 6.0, (TARGET,)), trainable=lambda: values, bundle=None
+        spec=AdapterSpec(6, 6.0, (TARGET,)),
+        trainable=lambda: values,
+        showing=lambda tokens, learning=None: nullcontext(),  # noqa: ARG005
+        bundle=bundle,
     )
+
+
+class _Bytes:
+    """A tokenizer whose ids are the bytes of a text."""
+
+    model_max_length = 1024
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        del add_special_tokens
+        return list(text.encode())

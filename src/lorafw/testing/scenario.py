@@ -24,7 +24,7 @@ class ScenarioContract(ComponentContract, kind="scenario"):
         assert len(set(stages)) == len(stages), f"stages share a name, so none can resume: {stages}"
 
     def test_whatever_is_remembered_has_a_name_of_its_own(self, scenario: Scenario) -> None:
-        named = [call for call in _calls(scenario) if call[0] in ("once", "score")]
+        named = [call for call in _calls(scenario) if call[0] in ("once", "score", "draw")]
         twice = sorted({call for call in named if named.count(call) > 1})
         assert not twice, f"asked for twice under one name: {twice}"
 

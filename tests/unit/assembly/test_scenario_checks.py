@@ -10,6 +10,7 @@ import pytest
 from lorafw.assembly.compose import compose
 from lorafw.assembly.config import RunConfig
 from lorafw.assembly.registry import Registry
+from lorafw.contracts import Company
 from lorafw.errors import CompositionError
 from lorafw.types import Capability
 
@@ -24,15 +25,15 @@ BASE: dict[str, Any] = {
 }
 
 
-def fit(registry: Registry, needs: str = "", **sections: Any) -> None:
-    scenario = {"use": "toy", "needs": [needs] if needs else []}
+def fit(registry: Registry, *needs: str, **sections: Any) -> None:
+    scenario = {"use": "toy", "needs": needs}
     config = {**BASE, "scenario": scenario, **sections}
     compose(RunConfig.from_mapping(config, registry), registry)
 
 
-def reason(registry: Registry, needs: str = "", **sections: Any) -> str:
+def reason(registry: Registry, *needs: str, **sections: Any) -> str:
     with pytest.raises(CompositionError) as caught:
-        fit(registry, needs, **sections)
+        fit(registry, *needs, **sections)
     return str(caught.value)
 
 
@@ -54,6 +55,22 @@ def test_those_that_take_tasks_are_named(registry: Registry) -> None:
     assert told.startswith("scenario: scenario 'single' takes no tasks, and the run has some.")
     assert "toy" in told.partition("--scenario ")[2].split(" | ")
     assert "single" not in told.partition("--scenario ")[2].split(" | ")
+
+
+def test_a_scenario_may_refuse_the_others_by_itself(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def check(_: object, company: Company) -> None:
+        seen.append(company)
+        raise CompositionError("shrinks.", where="plan.weight_decay", mend="Set it to 0.")
+
+    fit(registry)
+    monkeypatch.setattr(sys.modules["toy_parts"].ToyScenario, "check", check)
+    assert reason(registry) == "plan.weight_decay: shrinks. Set it to 0."
+    assert list(seen[0].tasks) == ["a"]
+    assert type(seen[0].injector).__name__ == "ToyInjector"
 
 
 def test_the_trainers_option_that_would_help_is_named(
@@ -78,6 +95,22 @@ def test_an_injector_that_would_help_is_named(registry: Registry) -> None:
     assert "requires disable, which neither" in told
     assert "full" in told.partition("--injector ")[2].rstrip(".").split(" | ")
     assert "Set trainer" not in told
+
+
+def test_an_injectors_option_that_would_help_is_named(registry: Registry) -> None:
+    pytest.importorskip("lorafw_peft")
+    told = reason(registry, "chosen-prompts")
+    assert "--injector peft -o injector.method=prompt_tuning." in told
+    told = reason(registry, "chosen-prompts", injector={"use": "peft"})
+    assert told.endswith("Set injector.method: prompt_tuning.")
+
+
+def test_what_two_parts_would_give_is_told_one_by_one(registry: Registry) -> None:
+    pytest.importorskip("lorafw_peft")
+    cannot = {"use": "toy", "whole": False, "timeout": 5.0}
+    can = {"use": "toy", "can": ["shardable"]}
+    told = reason(registry, "chosen-prompts", "whole-parameters", trainer=cannot, injector=can)
+    assert "--injector peft -o injector.method=prompt_tuning; Choose another trainer: " in told
 
 
 def test_what_nobody_offers_is_told_as_such(

@@ -94,6 +94,7 @@ def test_tasks_are_names_or_mappings_of_what_a_task_may_say(schema: dict[str, An
     assert task["required"] == ["name"]
     assert set(task["properties"]) == {
         *("name", "dataset", "epochs", "encoder", "template", "metrics", "metric"),
+        "max_new_tokens",
     }
     assert task["additionalProperties"] is False
     assert task["properties"]["dataset"]["anyOf"][0] == schema["properties"]["dataset"]

@@ -111,6 +111,7 @@ class TestOneForm:
         config = read(
             registry,
             "tasks.second.epochs=9",
+            "tasks.second.max_new_tokens=8",
             "tasks.third.template=chat",
             "tasks.first.encoder.max_length=64",
             "tasks.second.metrics.bleu.tokenize=13a",
@@ -118,6 +119,7 @@ class TestOneForm:
         )
         first, second, third = config.tasks
         assert (second.epochs, third.encoder and third.encoder.name) == (9, "chat")
+        assert (second.max_new_tokens, third.max_new_tokens) == (8, 256)
         assert (first.encoder and dict(first.encoder.options)) == {"max_length": 64}
         assert second.metrics[1].options == {"tokenize": "13a"}
         assert first.dataset.options == {"rows": "chat", "path": "root/first"}
@@ -206,6 +208,7 @@ PLACES = [
     ((), "template: prompt", "template: text-pair", "encoder 'text-pair' of task 'third' is for"),
     ((), "{use: toy, path: elsewhere}", "{use: toy, rows: chat}", "of task 'third' produces Chat"),
     ((), "path: root}", "}", "'first' has no dataset of its own, and the run's has no single path"),
+    (("tasks.second.max_new_tokens=0",), "", "", "should be a whole number, at least 1, not 0."),
     ((), "epochs: 2", "epochs: [1, 2]", "lorafw.yaml:10: plan.epochs: is for 2 tasks, and the run"),
     (("plan.epochs=1,2",), "", "", "-o plan.epochs: is for 2 tasks, and the run has 3."),
     (("plan.epochs=1,x,3",), "", "", "should hold whole numbers, at least 1, not 'x'."),

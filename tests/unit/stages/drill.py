@@ -20,7 +20,7 @@ from lorafw.contracts import ExportRequest, Guide, RunningTrainer, Task, TrainJo
 from lorafw.session import RunSession
 from lorafw.testing.toy_training import SEED, started, toy_model, training_plan
 from lorafw.testing.toys import ToyEncoder, toy_rows
-from lorafw.types import Layout
+from lorafw.types import IGNORE_INDEX, Encoded, Layout
 
 OPTIONS: dict[str, dict[str, Any]] = {"deepspeed": {"zero_stage": 2}}
 
@@ -92,8 +92,16 @@ def drill(session: RunSession) -> dict[str, Tensor]:
         **_named("again", session.values()),
         "scores": torch.tensor(scores, dtype=torch.float64),
         "embedded": session.embed(first.rows),
+        "drawn": drawn(session),
     }
     return {name: tensor.clone().contiguous() for name, tensor in found.items()}
+
+
+def drawn(session: RunSession) -> Tensor:
+    """More draws than are made at a time, each filled up with -1."""
+    prompts = [Encoded([4 + at % 3], [IGNORE_INDEX]) for at in range(40)]
+    found = session.draw("some", prompts, new_tokens=6, ends=(5, 6), temperature=0.7, top_k=20)
+    return torch.tensor([[*ids, *[-1] * (6 - len(ids))] for ids in found])
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -79,7 +79,7 @@ class Died(Exception):
     """Stands for a process that is gone."""
 
 
-@pytest.mark.parametrize("call", ["fit", "score", "once", "values", "gradient"])
+@pytest.mark.parametrize("call", ["fit", "score", "once", "values", "gradient", "draw"])
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_run_that_died_ends_as_if_it_had_not(
     running: RunningTrainer,

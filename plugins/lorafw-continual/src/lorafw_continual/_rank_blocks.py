@@ -54,15 +54,7 @@ def factors_of(spec: AdapterSpec, values: Mapping[str, Tensor]) -> list[Factors]
 
 
 def share_of(factors: Sequence[Factors], tasks: int) -> Share:
-    """How ranks are shared out.
-
-    Raises:
-        CompositionError: a rank is no multiple of the number of tasks.
-    """
-    for pair in factors:
-        if pair.stop % tasks:
-            fault = f"{pair.a} has rank {pair.stop}, which {tasks} tasks cannot share."
-            raise _refusal(fault, f"Choose a rank that is a multiple of {tasks}.")
+    """How ranks, each a multiple of the number of tasks, are shared out."""
 
     def share(number: int) -> list[Factors]:
         each = [(pair, pair.stop // tasks) for pair in factors]

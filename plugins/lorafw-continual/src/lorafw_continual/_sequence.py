@@ -13,7 +13,7 @@ from lorafw.contracts import Scenario
 from lorafw.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lorafw.contracts import Session, Task
+    from lorafw.contracts import Company, Session, Task
 
 Score: TypeAlias = "Callable[[str, Task], Mapping[str, float]]"
 """Scores a task after a stage, as `Session.score` does."""
@@ -32,6 +32,16 @@ class ScoredTasks(Scenario, ABC):
         description="Which tasks are scored after each one: all, and all before the first too; "
         "seen, those trained so far; or none.",
     )
+
+    def check(self, company: Company) -> None:
+        """Refuse a task by the name of the stage before all.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        if BEFORE in company.tasks:
+            fault = f"no task can be called '{BEFORE}': scores before any training go by that name."
+            raise ConfigError(fault, where="tasks", mend="Call it something else.")
 
     def score_tasks(self, score: Score, stage: str, tasks: Sequence[Task], seen: int) -> None:
         """Score those of the tasks that the option says, and that have held-out rows.
@@ -57,16 +67,14 @@ class TaskSequence(ScoredTasks, ABC):
         description="Draws the order of the tasks; null trains them in the order of the list.",
     )
 
-    def in_order(self, session: Session) -> list[Task]:
-        """The tasks in the order in which they are trained.
+    @property
+    def apart(self) -> frozenset[str]:
+        """Names of tasks that have no stage of their own, and are scored beside those that have."""
+        return frozenset()
 
-        Raises:
-            ConfigError: one has the name of the stage before all.
-        """
-        tasks = list(session.tasks)
-        if any(task.name == BEFORE for task in tasks):
-            fault = f"no task can be called '{BEFORE}': scores before any training go by that name."
-            raise ConfigError(fault, where="tasks", mend="Call it something else.")
+    def in_order(self, session: Session) -> list[Task]:
+        """The tasks in the order in which they are trained."""
+        tasks = [task for task in session.tasks if task.name not in self.apart]
         if self.order_seed is None:
             return tasks
         return random.Random(self.order_seed).sample(tasks, len(tasks))
@@ -79,7 +87,9 @@ class TaskSequence(ScoredTasks, ABC):
             score: takes them; unless given, of the live model as it is.
         """
         tasks, score = self.in_order(session), score or session.score
-        self.score_tasks(score, BEFORE, tasks, 0)
+        apart = [task for task in session.tasks if task.name in self.apart]
+        self.score_tasks(score, BEFORE, [*tasks, *apart], 0)
         for seen, task in enumerate(tasks, start=1):
             yield task
             self.score_tasks(score, task.name, tasks, seen)
+            self.score_tasks(score, task.name, apart, len(apart))

@@ -104,27 +104,6 @@ def compare(
     _write(record, comparison_json(differences, first, second))
 
 
-@continual.command()
-@click.argument("run", type=_PATH)
-@click.argument("folder", type=_PATH)
-@click.option("--base", type=_PATH, help="Folder of the base model, if it is not where it was.")
-@click.option("--any-base", is_flag=True, help="Take a base of another content than the run's.")
-def trace(run: Path, folder: Path, *, base: Path | None, any_base: bool) -> None:
-    """Write what TRACE's training and inference leave, of a finished run.
-
-    FOLDER takes the adapters of all rounds with the tokenizer, as 0, 1 and so on, and the answers
-    to every task trained so far, as results-ROUND-NUMBER-TASK.json.
-    """
-    from lorafw_continual.finished_runs import read_runs
-    from lorafw_continual.trace_output import write_trace
-
-    (found,) = read_runs([run])
-    results = write_trace(found, folder, base=base, any_base=any_base)
-    rounds = len(found.stages)
-    files = f"{results} file{'s' * (results != 1)} of results"
-    click.echo(f"Wrote {folder}: {rounds} round{'s' * (rounds != 1)}, {files}.")
-
-
 def _check_place(file: Path | None) -> None:
     """Refuse a place that cannot be written, before anything takes time."""
     if file is not None and (file.is_dir() or not file.parent.is_dir()):

@@ -30,6 +30,7 @@ class FinishedRun:
         scenario: its name.
         seed: of the run.
         tasks: in the order in which they were trained.
+        general: tasks that were scored and none to be learned; no measure counts them.
         stages: in order, `before` apart.
         figures: by stage, task and name.
         judged_by: the figure each task is judged by.
@@ -44,6 +45,7 @@ class FinishedRun:
     figures: Mapping[str, Mapping[str, Mapping[str, float]]]
     judged_by: Mapping[str, str]
     better: Mapping[str, str]
+    general: tuple[str, ...] = ()
 
     @property
     def has_stage_for_each_task(self) -> bool:
@@ -57,6 +59,11 @@ class FinishedRun:
     def untrained(self) -> Scores | None:
         """The same before any training, [tasks]; None if that was not measured."""
         return np.array(self._row(BEFORE)) if BEFORE in self.figures else None
+
+    def figures_of(self, task: str) -> list[str]:
+        """Names of the figures that were measured of a task."""
+        measured = (self.figures[at] for at in (*self.stages, BEFORE) if at in self.figures)
+        return list(dict.fromkeys(name for row in measured for name in row.get(task, {})))
 
     def with_tasks(self, tasks: Sequence[str]) -> FinishedRun:
         """The same run, its tasks in another order."""
@@ -132,15 +139,17 @@ def _from(folder: Path, record: Mapping[str, Any], config: Mapping[str, Any]) ->
     if not scores:
         mend = "Scenarios such as sequential, over a list of tasks, leave scores."
         raise UsageError("is no run over several tasks.", where=str(folder), mend=mend)
+    general, tasks = record.get("general"), scores["tasks"]
     return FinishedRun(
         folder,
         config["scenario"]["use"],
         int(config["run"]["seed"]),
-        tuple(scores["tasks"]),
+        tuple(task for task in tasks if task != general),
         tuple(stage for stage in scores["stages"] if stage != BEFORE),
         scores["figures"],
         scores["judged_by"],
         scores["better"],
+        tuple(task for task in tasks if task == general),
     )
 
 
@@ -158,15 +167,14 @@ def _check_alike(first: FinishedRun, other: FinishedRun) -> None:
 
 
 def _judged_by(run: FinishedRun, figure: str) -> FinishedRun:
-    measured = [run.figures[stage] for stage in (*run.stages, BEFORE) if stage in run.figures]
     for task in run.tasks:
-        known = dict.fromkeys(name for row in measured for name in row.get(task, {}))
-        if figure not in known:
+        if figure not in (known := run.figures_of(task)):
             mend = f"It has: {', '.join(known)}."
             raise UsageError(f"{task} has no figure {figure}.", where=str(run.folder), mend=mend)
     better = _which_is_better(figure)
-    judged = dict.fromkeys(run.tasks, figure)
-    return replace(run, judged_by=judged, better=dict.fromkeys(run.tasks, better))
+    tasks = [*run.tasks, *(task for task in run.general if figure in run.figures_of(task))]
+    judged = {**run.judged_by, **dict.fromkeys(tasks, figure)}
+    return replace(run, judged_by=judged, better={**run.better, **dict.fromkeys(tasks, better)})
 
 
 def _which_is_better(figure: str) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from lorafw.errors import CompositionError
-from lorafw.types import Capability, Task
+from lorafw.types import Capability
 from lorafw_continual._sequence import TaskSequence
+from lorafw_continual._wrapped_objective import require_tokens
 
 if TYPE_CHECKING:
-    from lorafw.contracts import Session
+    from lorafw.contracts import Company, Session
 
 
 class LwF(TaskSequence):
@@ -35,17 +35,19 @@ class LwF(TaskSequence):
         """Old values take the place of the live ones for a forward pass."""
         return frozenset({Capability.WHOLE_PARAMETERS})
 
-    def run(self, session: Session) -> None:
-        """Fit each task beside the model that the one before left.
+    def check(self, company: Company) -> None:
+        """Refuse an objective that is not about next tokens.
 
         Raises:
-            CompositionError: the run is not about next tokens.
+            CompositionError: it is of classes.
         """
+        super().check(company)
+        require_tokens(company.objective, "lwf")
+
+    def run(self, session: Session) -> None:
+        """Fit each task beside the model that the one before left."""
         from lorafw_continual._distillation import Distilled
 
-        if session.objective.task is not Task.CAUSAL_LM:
-            fault = "lwf compares distributions of the next token, and these rows have classes."
-            raise CompositionError(fault, where="scenario", mend="Choose another scenario.")
         objective = Distilled.of(session.objective, session.model, self)
         for task in self.each_task(session):
             session.fit(task.name, task=task, objective=objective)

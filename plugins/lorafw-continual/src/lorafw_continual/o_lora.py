@@ -11,7 +11,7 @@ from lorafw.types import Capability
 from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
-    from lorafw.contracts import Session
+    from lorafw.contracts import Company, Session
 
 
 class OLoRA(TaskSequence):
@@ -37,18 +37,35 @@ class OLoRA(TaskSequence):
         """The penalty looks at whole factors; the gradients of earlier parts are set to 0."""
         return frozenset({Capability.WHOLE_PARAMETERS, Capability.SETTABLE_GRADIENTS})
 
+    def check(self, company: Company) -> None:
+        """Refuse what the tasks cannot share, or what would move the ranks of others.
+
+        Raises:
+            CompositionError: the injector makes no plain factors, a rank is no multiple of the
+                number of tasks, or what is not trained would decay.
+        """
+        super().check(company)
+        if company.plan.weight_decay:
+            fault = "o-lora leaves earlier tasks' ranks alone, and weight decay would shrink them."
+            raise CompositionError(fault, where="plan.weight_decay", mend="Set it to 0.")
+        if not company.injector.ranks:
+            fault = "o-lora needs plain LoRA factors whose B is 0 before any training."
+            mend = "Choose one, without DoRA and with a start such as kaiming."
+            raise CompositionError(fault, where="injector", mend=mend)
+        count = len(company.tasks)
+        if odd := sorted(rank for rank in company.injector.ranks if rank % count):
+            fault = f"{count} tasks cannot share an adapter of rank {odd[0]}."
+            mend = f"Choose a rank that is a multiple of {count}."
+            raise CompositionError(fault, where="injector", mend=mend)
+
     def run(self, session: Session) -> None:
         """Fit each task in its own ranks.
 
         Raises:
-            CompositionError: the adapter's factors cannot be shared out among the tasks, or what
-                is not trained would decay.
+            CompositionError: the adapter is none of plain factors.
         """
         from lorafw_continual._rank_blocks import OwnRanks, factors_of, share_of
 
-        if session.plan.weight_decay:
-            fault = "o-lora leaves earlier tasks' ranks alone, and weight decay would shrink them."
-            raise CompositionError(fault, where="plan.weight_decay", mend="Set it to 0.")
         factors = factors_of(session.model.spec, session.values())
         share = share_of(factors, len(session.tasks))
         for number, task in enumerate(self.each_task(session)):

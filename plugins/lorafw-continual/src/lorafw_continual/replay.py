@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from lorafw_continual._general_data import WithGeneralData
 from lorafw_continual._rows import joined, sample
-from lorafw_continual._sequence import TaskSequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from lorafw.types import Encoded
 
 
-class Replay(TaskSequence):
+class Replay(WithGeneralData):
     """Trains every task together with some rows of each earlier one (experience replay).
 
-    TRACE (arXiv:2310.06762) replays after each task instead, in a pass of its own: `after: true`.
-    Its code takes the first rows of each earlier task; here they are drawn by the run's seed.
+    TRACE (arXiv:2310.06762) replays after each task instead, in a pass of its own: `after: true`,
+    with `general` its instructions (Lima). Its code takes the first rows of each earlier task; here
+    they are drawn by the run's seed.
     """
 
     ratio: float = Field(
@@ -40,7 +41,7 @@ class Replay(TaskSequence):
 
     def run(self, session: Session) -> None:
         """Fit each task with what is stored, then store some of it."""
-        stored: list[Sequence[Encoded]] = []
+        stored = self.general_data(session)
         for task in self.each_task(session):
             self._learn(session, task, stored)
             count = self.memory or max(1, round(self.ratio * len(task.rows)))

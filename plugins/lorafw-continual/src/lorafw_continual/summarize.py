@@ -19,12 +19,14 @@ class Summary:
 
     Attributes:
         runs: those that were looked at.
-        tasks: names of the columns; places in the order, if the runs differ in theirs.
+        tasks: names of the columns; places in the order, if the runs differ in theirs. General data
+            comes last.
         judged_by: the figure of each column; several where tasks of several figures share one.
         rows: of each stage, in order, the figure of every task; None where it was not measured in
             every run. `before` comes first where all runs have it.
         measures: by name, of scores: a figure of which the lower is the better counts as its
             negative.
+        general: those of the tasks that are general data, and that no measure counts.
     """
 
     runs: Sequence[FinishedRun]
@@ -32,6 +34,7 @@ class Summary:
     judged_by: Sequence[str]
     rows: Mapping[str, Sequence[Mean | None]]
     measures: Mapping[str, Mean]
+    general: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,17 @@ def summarize(runs: Sequence[FinishedRun], alone: FinishedRun | None = None) -> 
     """
     single = None if alone is None else alone.alone()
     _check_stages(runs)
-    in_order = [_in_columns(run, runs) for run in runs]
-    columns = range(len(runs[0].tasks))
-    figures = [dict.fromkeys(run.judged_by[run.tasks[at]] for run in in_order) for at in columns]
+    in_order, general = [_in_columns(run, runs) for run in runs], _general(runs)
+    shown = [run.with_tasks([*run.tasks, *general]) for run in in_order]
+    columns = range(len(shown[0].tasks))
+    figures = [dict.fromkeys(run.judged_by[run.tasks[at]] for run in shown) for at in columns]
     return Summary(
         runs,
-        _names([run.tasks for run in in_order], "task"),
+        (*_names([run.tasks for run in in_order], "task"), *general),
         [", ".join(names) for names in figures],
-        _rows(in_order),
+        _rows(shown),
         _means([measures_of(run, single) for run in runs]),
+        general,
     )
 
 
@@ -150,6 +155,12 @@ def _in_columns(run: FinishedRun, runs: Sequence[FinishedRun]) -> FinishedRun:
     if run.has_stage_for_each_task:
         return run
     return run.with_tasks(runs[0].tasks)
+
+
+def _general(runs: Sequence[FinishedRun]) -> list[str]:
+    """The general data that all runs have scored."""
+    first, *others = ([task for task in run.general if run.figures_of(task)] for run in runs)
+    return [task for task in first if all(task in other for other in others)]
 
 
 def _names(several: Sequence[Sequence[str]], kind: str) -> tuple[str, ...]:

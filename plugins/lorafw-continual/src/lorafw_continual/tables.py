@@ -57,6 +57,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "level": LEVEL,
         "tasks": list(summary.tasks),
         "judged_by": list(summary.judged_by),
+        "general": list(summary.general),
         "matrix": {
             stage: [None if value is None else _mean_json(value) for value in row]
             for stage, row in summary.rows.items()
@@ -123,6 +124,8 @@ def _after_summary(summary: Summary) -> Iterator[str]:
         yield f"± and intervals: 95%, from Student's t over {count} runs."
     else:
         yield "One run: no interval."
+    if summary.general:
+        yield f"General data, which no measure counts: {', '.join(summary.general)}."
     yield SCORES
 
 

@@ -33,6 +33,11 @@ class CustomInjector(LoRAOptions):
         "the run is long enough to be worth it (auto).",
     )
 
+    @property
+    def ranks(self) -> frozenset[int]:
+        """See `LoRAInjector.ranks`; other starts have values of B."""
+        return super().ranks if self.init in {"kaiming", "gaussian"} else frozenset()
+
     def inject(self, bundle: ModelBundle) -> AdaptedModel:
         """Adapt the bundle's module with lorafw's own layers; see `LoRAInjector.inject`."""
         from lorafw_custom._adapted import CustomAdaptedModel

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import TypeAdapter, ValidationError
 
 from lorafw.errors import AdapterError, ConfigError, did_you_mean
-from lorafw_peft._prompt_methods import PREFIX
+from lorafw_peft._prompt_methods import DEFAULT_TOKENS, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +25,6 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 from peft import PeftConfig, PromptTuningInit  # noqa: E402
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING  # noqa: E402
 from peft.utils.other import _prepare_prompt_learning_config  # noqa: E402
-
-DEFAULT_TOKENS = 20
-"""How many virtual tokens there are where nobody says; PEFT itself has no default."""
 
 _WHERE = "injector.method_options"
 _GENERAL = {field.name for field in dataclasses.fields(PeftConfig)} | {"modules_to_save"}

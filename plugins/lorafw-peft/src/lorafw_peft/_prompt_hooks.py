@@ -64,7 +64,7 @@ class PromptHooks:
 
     def _before(self, _: Any, args: tuple[Any, ...], named: Call) -> tuple[tuple[()], Call] | None:
         self._cut, self._cache_unasked = 0, False
-        if self._off:
+        if self._off or not self._tokens.count:
             return None
         call = {**dict(zip(self._names, args, strict=False)), **named}
         if inputs.BOUNDARIES in call:
@@ -88,15 +88,15 @@ class PromptHooks:
 
     def _with_prompt(self, call: Call) -> Call:
         if inputs.starts(call):
-            self._cut = self._tokens.config.num_virtual_tokens
+            self._cut = self._tokens.count
         inputs.check_positions(self._model.config, self._reach(call))
-        return inputs.with_prompt(call, self._tokens.values(), self._model.get_input_embeddings())
+        return inputs.with_prompt(call, self._tokens.shown(), self._model.get_input_embeddings())
 
     def _in_segments(self, call: Call) -> Call:
         if self._is_prefix:
             raise AdapterError("a prefix cannot be put before segments.", where="plan.layout")
         embed = self._model.get_input_embeddings()
-        call, self._cut = inputs.with_prompt_in_segments(call, self._tokens.values(), embed)
+        call, self._cut = inputs.with_prompt_in_segments(call, self._tokens.shown(), embed)
         inputs.check_positions(self._model.config, int(call["max_length_q"]))
         return call
 
@@ -111,9 +111,10 @@ class PromptHooks:
 
     def _reach(self, call: Call) -> int:
         """How many positions are taken once the call is through."""
-        virtual: int = self._tokens.config.num_virtual_tokens
-        seen = virtual if inputs.starts(call) else int(call["past_key_values"].get_seq_length())
-        return seen + inputs.size_of(call)[1]
+        length = inputs.size_of(call)[1]
+        if inputs.starts(call):
+            return self._tokens.count + length
+        return int(call["past_key_values"].get_seq_length()) + length
 
 
 def _decoder_of(model: Any) -> Any:

@@ -56,16 +56,21 @@ def with_prompt(call: Call, prompt: Tensor, embed: Callable[[Tensor], Tensor]) -
 
     Args:
         call: the decoder's arguments, by name.
-        prompt: the virtual tokens, [virtual, width].
+        prompt: the virtual tokens, [virtual, width], or [rows, virtual, width].
         embed: token ids to [..., width].
+
+    Raises:
+        AdapterError: they are of another number of rows.
     """
-    call = {**call, "attention_mask": longer_mask(call, len(prompt)), "position_ids": None}
+    count = prompt.shape[-2]
+    call = {**call, "attention_mask": longer_mask(call, count), "position_ids": None}
     if not starts(call):
         return call
     rows = rows_of(call, embed)
+    _check_rows(prompt, len(rows))
     virtual = prompt.to(rows.dtype).expand(len(rows), -1, -1)
     if (which := call.get("token_type_ids")) is not None:  # they belong to the first text
-        call["token_type_ids"] = F.pad(which, (len(prompt), 0))
+        call["token_type_ids"] = F.pad(which, (count, 0))
     return {**call, "input_ids": None, "inputs_embeds": torch.cat([virtual, rows], dim=1)}
 
 
@@ -76,20 +81,34 @@ def with_prompt_in_segments(
 
     Args:
         call: the decoder's arguments, by name, for one row of segments.
-        prompt: the virtual tokens, [virtual, width].
+        prompt: the virtual tokens, [virtual, width], or [segments, virtual, width].
         embed: token ids to [..., width].
+
+    Raises:
+        AdapterError: they are of another number of segments.
     """
-    rows, virtual = rows_of(call, embed)[0], len(prompt)
+    rows, virtual = rows_of(call, embed)[0], prompt.shape[-2]
     edges = torch.as_tensor(call[BOUNDARIES], device=rows.device)
+    _check_rows(prompt, len(edges) - 1)
     segments = torch.arange(len(edges), device=rows.device, dtype=edges.dtype)
     wider = edges + virtual * segments
     segment = torch.repeat_interleave(segments[:-1], wider.diff())
     position = torch.arange(len(segment), device=rows.device) - wider[segment]
     real = position >= virtual
-    source = torch.where(real, edges[segment] + position, position)
-    embeds = torch.cat([prompt.to(rows.dtype), rows])[source]
+    table = prompt.flatten(0, -2)
+    own = segment * virtual if prompt.ndim > 2 else 0  # where a segment's virtual tokens begin
+    behind = len(table) - virtual + edges[segment]
+    source = torch.where(real, behind, own) + position
+    embeds = torch.cat([table.to(rows.dtype), rows])[source]
     call = {**call, **segment_inputs(wider.to(edges.dtype)), "input_ids": None}
     return {**call, "inputs_embeds": embeds[None], "position_ids": position[None]}, real
+
+
+def _check_rows(prompt: Tensor, rows: int) -> None:
+    """Virtual tokens that each row has of its own are of as many rows as there are."""
+    if prompt.ndim > 2 and len(prompt) != rows:
+        fault = f"virtual tokens were chosen for {len(prompt)} rows, and there are {rows}."
+        raise AdapterError(fault)
 
 
 def with_prefix(call: Call, layers: Tensor, config: Any) -> Call:

@@ -9,9 +9,13 @@ from lorafw.types import Capability
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TABLE = "PROMPT_TUNING"
 PREFIX = "PREFIX_TUNING"
-PROMPT_METHODS = frozenset({"PROMPT_TUNING", PREFIX, "P_TUNING"})
+PROMPT_METHODS = frozenset({TABLE, PREFIX, "P_TUNING"})
 """PEFT's names of the methods."""
+
+DEFAULT_TOKENS = 20
+"""How many virtual tokens there are where nobody says; PEFT itself has no default."""
 
 _START = ("prompt_tuning_init", "prompt_tuning_init_text", "init_weights")
 _TOKENIZER = ("tokenizer_name_or_path", "tokenizer_kwargs")
@@ -29,9 +33,23 @@ def prompt_capabilities(method: str, options: Mapping[str, Any]) -> frozenset[Ca
     able = {Capability.DISABLE, Capability.SHARDABLE}
     if method != PREFIX:
         able.add(Capability.SEGMENTS)
+    if method == TABLE:
+        able.add(Capability.CHOSEN_PROMPTS)
     if options.get("encoder_dropout"):
         able.add(Capability.SPLIT_DEPENDENT)
     return frozenset(able)
+
+
+def virtual_tokens(method: str, options: Mapping[str, Any]) -> int:
+    """How many virtual tokens a method has; 0 if it has none.
+
+    Args:
+        method: PEFT's name of any method.
+        options: the method's, checked.
+    """
+    if method not in PROMPT_METHODS:
+        return 0
+    return int(options.get("num_virtual_tokens") or DEFAULT_TOKENS)
 
 
 def finished_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:

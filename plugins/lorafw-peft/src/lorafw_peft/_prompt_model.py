@@ -76,6 +76,22 @@ class PromptedModel(AdaptedModel):
         with self._hooks.disabled(), self._trained.disabled():
             yield
 
+    @contextmanager
+    def showing(self, tokens: Tensor, *, learning: Tensor | None = None) -> Iterator[None]:
+        """While open, these virtual tokens stand before rows; those of a table alone can be chosen.
+
+        Raises:
+            AdapterError: the method's come from an encoder or lie in the cache, or not all exist.
+        """
+        before = self.spec
+        with self._tokens.chosen(tokens, learning):
+            told = {"num_virtual_tokens": self._tokens.count}
+            self.spec = replace(before, options={**before.options, **told})
+            try:
+                yield
+            finally:
+                self.spec = before
+
     def merged_state(self) -> Iterator[tuple[str, Tensor]]:
         """Nothing: there is no weight that virtual tokens could be folded into.
 
@@ -87,14 +103,25 @@ class PromptedModel(AdaptedModel):
 
     @torch.no_grad()
     def state(self) -> AdapterState:
-        """What PEFT saves: the values of the virtual tokens, not what they are encoded from."""
+        """What PEFT saves: the values of the virtual tokens, not what they are encoded from.
+
+        Raises:
+            AdapterError: each row is shown others, or none are.
+        """
+        self._check_saved()
         was_training = self._tokens.encoder.training
         self.train(mode=False)
-        live = {EMBEDDINGS: self._tokens.values()} | self._trained.parameters
+        live = {EMBEDDINGS: self._tokens.shown()} | self._trained.parameters
         self.train(was_training)
         tensors = {name: t.detach().float().cpu().clone() for name, t in live.items()}
         options = finished_options(self.spec.method, self.spec.options)
         return AdapterState(replace(self.spec, options=options), tensors)
+
+    def _check_saved(self) -> None:
+        choice = self._tokens.choice
+        if choice is not None and not (choice.is_common and choice.count):
+            fault = "a file holds virtual tokens that stand before every row, and here are none."
+            raise AdapterError(fault, mend="Show some to all rows alike.")
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Write values into the live parameters, or give the virtual tokens the values of a file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,10 +13,12 @@ from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 
 from lorafw.contracts._adapter_values import named_generator
 from lorafw.errors import AdapterError
+from lorafw_peft._prompt_choice import Choice
 from lorafw_peft._prompt_config import prompt_config
+from lorafw_peft._prompt_methods import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -42,6 +45,7 @@ class VirtualTokens:
         config: PEFT's config of the method, for this model.
         encoder: PEFT's module, its parameters fp32.
         parameters: what is trained, under canonical names.
+        choice: which of them stand before rows; None for all, in their order.
     """
 
     def __init__(self, bundle: ModelBundle, spec: AdapterSpec) -> None:
@@ -50,11 +54,40 @@ class VirtualTokens:
         self.encoder = self._fresh(seed=0).to(_embedding_of(bundle).weight.device)
         self.plain = [name for name, _ in self.encoder.named_parameters()] == ["embedding.weight"]
         self.parameters: dict[str, nn.Parameter] = self._named(self.encoder)
+        self.choice: Choice | None = None
         self._given: Tensor | None = None
         self._then: Tensor | None = None
 
+    @property
+    def count(self) -> int:
+        """How many stand before each row."""
+        all_of_them: int = self.config.num_virtual_tokens
+        return all_of_them if self.choice is None else self.choice.count
+
+    @contextmanager
+    def chosen(self, tokens: Tensor, learning: Tensor | None) -> Iterator[None]:
+        """While open, these stand before rows; see `AdaptedModel.showing`.
+
+        Raises:
+            AdapterError: their values come from an encoder or lie in the cache, or not all exist.
+        """
+        if not self.plain or self.config.peft_type == PREFIX:
+            fault = f"{self.config.peft_type.value} has no virtual tokens that can be chosen from."
+            raise AdapterError(fault, where="injector.method", mend="Use prompt_tuning.")
+        before = self.choice
+        self.choice = Choice.of(tokens, learning, self.config.num_virtual_tokens)
+        try:
+            yield
+        finally:
+            self.choice = before
+
+    def shown(self) -> Tensor:
+        """Those that stand before rows: fp32 [count, width], or [rows, count, width]."""
+        table = self.values()
+        return table if self.choice is None else self.choice.from_table(table)
+
     def values(self) -> Tensor:
-        """The virtual tokens: fp32 [tokens, width], for a prefix [tokens, 2·layers·kv width]."""
+        """All virtual tokens: fp32 [tokens, width], for a prefix [tokens, 2·layers·kv width]."""
         count, device = self.config.num_virtual_tokens, self.encoder.embedding.weight.device
         encoded: Tensor = self.encoder(torch.arange(count, device=device)[None])[0]
         if self._given is None or self._then is None:

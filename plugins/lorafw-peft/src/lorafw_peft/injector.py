@@ -9,9 +9,16 @@ from pydantic import Field, field_validator
 from lorafw.adapters.live.lora_options import LoRAOptions
 from lorafw.errors import AdapterError, ConfigError
 from lorafw.types import Capability
-from lorafw_peft._prompt_methods import PROMPT_METHODS, finished_options, prompt_capabilities
+from lorafw_peft._prompt_methods import (
+    PROMPT_METHODS,
+    TABLE,
+    finished_options,
+    prompt_capabilities,
+    virtual_tokens,
+)
 from lorafw_peft.methods import ALL_LINEAR, LORA, SET_BY_LORAFW, tuned_capabilities
 from lorafw_peft.starts import (
+    B_IS_ZERO,
     EMBEDDING_STARTS,
     KAIMING,
     check_start,
@@ -71,6 +78,21 @@ class PeftInjector(LoRAOptions):
         if not keeps_function(self.init):
             cannot.add(Capability.IDENTITY_START)
         return super().capabilities - cannot
+
+    @property
+    def ranks(self) -> frozenset[int]:
+        """See `LoRAInjector.ranks`; of other starts B has values, or its rank is found by rows."""
+        plain = self.peft_type == LORA and self.init in B_IS_ZERO
+        return super().ranks if plain else frozenset()
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Those of prompt tuning, prefix tuning or P-tuning."""
+        return virtual_tokens(self.peft_type, self.method_options)
+
+    def variants(self) -> tuple[PeftInjector, ...]:
+        """LoRA, and virtual tokens that can be chosen."""
+        return (self, PeftInjector(method=TABLE.lower()))
 
     def preflight(self) -> None:
         """Check the method's options against PEFT's config class, before any weight is read.

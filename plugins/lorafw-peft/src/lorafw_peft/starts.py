@@ -16,6 +16,9 @@ ROW_STARTS = frozenset({"corda", "corda_kpm", "eva", "lora_ga"})
 EMBEDDING_STARTS = frozenset({KAIMING, "gaussian"})
 """Those that make sense for a table whose rows are looked up, not multiplied."""
 
+B_IS_ZERO = EMBEDDING_STARTS
+"""Those of which every rank is as the options say, and B is 0."""
+
 RANDOM_STARTS = frozenset({"gaussian", "orthogonal"})
 """Those that follow from the seed; what the others find in a weight does not."""
 

@@ -109,6 +109,11 @@ class LoRAOptions(LoRAInjector):
         }
         return frozenset(always | ({Capability.SPLIT_DEPENDENT} if self.dropout > 0 else set()))
 
+    @property
+    def ranks(self) -> frozenset[int]:
+        """Those of all patterns, and the one of what no pattern names; DoRA's are not plain."""
+        return frozenset() if self.use_dora else frozenset({self.r, *self.rank_pattern.values()})
+
     def spec(self, bundle: ModelBundle) -> AdapterSpec:
         """What these options mean for one base model.
 

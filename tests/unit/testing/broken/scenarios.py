@@ -56,6 +56,18 @@ class Twice(Scenario):
         session.export()
 
 
+class Redrawing(Scenario):
+    """Draws twice under one name."""
+
+    breaks: ClassVar[tuple[str, ...]] = ("whatever is remembered has a name of its own",)
+
+    def run(self, session: Session) -> None:
+        session.fit("train")
+        for row in session.tasks[0].rows[:2]:
+            session.draw("more", [row], new_tokens=2, ends=())
+        session.export()
+
+
 class Narrow(Scenario):
     """Takes tasks, and looks at the first of them only."""
 
