@@ -84,9 +84,8 @@ def test_along_its_gradient_subspaces_become_orthogonal_up_to_a_step(step: float
         penalty = guide.penalty()
         assert penalty is not None
         penalty.backward()
+        torch.optim.SGD(values.values(), lr=step).step()
         for value in values.values():
-            with torch.no_grad():
-                value -= step * (0 if value.grad is None else value.grad)
             value.grad = None
     for module in SPEC.targets:
         a = values[f"{module}.lora_A.weight"].detach()
