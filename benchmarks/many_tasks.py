@@ -42,7 +42,9 @@ ROOM = 0.25
 @click.command()
 @click.option("--tasks", default=24, show_default=True, type=click.IntRange(min=8))
 @click.option("--rows", default=16, show_default=True, help="Rows of each task.")
-@click.option("--scenario", "scenarios", multiple=True, help="One of them; all by default.")
+@click.option(
+    "--scenario", "scenarios", multiple=True, help="One of those it knows; all by default."
+)
 @click.option("--threads", default=1, show_default=True, help="Threads of a process.")
 def main(tasks: int, rows: int, scenarios: Sequence[str], threads: int) -> None:
     """Train many small tasks in a row, each scenario in a process of its own, and compare.

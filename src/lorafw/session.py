@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorafw.assembly.task_parts import TaskParts
+from lorafw.contracts.encoder import Encoder
 from lorafw.contracts.exporter import Exporter, ExportRequest
 from lorafw.contracts.injector import AdaptedModel
 from lorafw.contracts.objective import Objective
@@ -241,9 +242,16 @@ class RunSession:
 
     def prompt(self, task: Task, example: Example) -> Encoded:
         """What the model is given of a task's example before it answers."""
+        return self._encoder_of(task).prompt(example, self.model.bundle.tokenizer)
+
+    def longest(self, task: Task) -> int:
+        """Most tokens of a row of a task; the adapter's virtual ones take their own room."""
+        room = self.model.bundle.tokenizer.model_max_length - self.model.spec.virtual_tokens
+        return min(self._encoder_of(task).max_length, room)
+
+    def _encoder_of(self, task: Task) -> Encoder:
         own = {part.name: part.encoder for part in self.task_parts}
-        encoder = own.get(task.name, self.job.encoder)
-        return encoder.prompt(example, self.model.bundle.tokenizer)
+        return own.get(task.name, self.job.encoder)
 
     def save_adapter(self, name: str) -> None:
         """Export the live adapter to the folder `name` in the run's folder."""

@@ -290,6 +290,11 @@ class AdapterSpec:
         alpha = self.alpha_pattern.get(module, self.alpha)
         return float(alpha / rank**0.5 if self.use_rslora else alpha / rank)
 
+    @property
+    def virtual_tokens(self) -> int:
+        """How many tokens of its own it puts before every row; 0 for none."""
+        return int(self.options.get("num_virtual_tokens") or 0)
+
     def pair_of(self, module: str) -> tuple[str, str]:
         """The canonical names of one module's A and B."""
         if module in self.embeddings:

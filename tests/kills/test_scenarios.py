@@ -20,7 +20,10 @@ SCENARIOS = [name for name in Registry().names("scenario") if name not in ("sing
 MOMENTS = (0.3, 0.6, 0.9)
 """Shares of the events of a whole run after which it is killed."""
 TASKS = {"animals": "The camel lives in the desert", "sums": "2 + 2 = 4 and 3 + 3 = 6"}
+UNSCORED = "o-lora, unscored"
+"""Where nothing between two stages asks for the values that the first one left."""
 OPTIONS: dict[str, dict[str, Any]] = {
+    UNSCORED: {"use": "o-lora", "score": "none"},
     "adapter-per-task": {"router": "similarity"},
     "lfpt5": {"pseudo_rows": 3},
     "mbpa++": {"neighbours": 2, "local_steps": 2},
@@ -67,13 +70,13 @@ def _start(config: Path, *flags: str) -> subprocess.Popen[bytes]:
 
 
 def _finish(config: Path, *flags: str) -> dict[str, Any]:
-    """What the record of a finished run says of it."""
+    """What a finished run leaves, and what its record says of that."""
     process = _start(config, *flags)
     assert process.wait(timeout=300) == 0, config.with_suffix(".log").read_text(encoding="utf-8")
     folder = config.with_suffix("")
     record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     adapter = (folder / "adapter" / "adapter_model.safetensors").read_bytes()
-    return {"scores": record["scores"], "adapter": adapter}
+    return {"scores": record.get("scores"), "exports": record["exports"], "adapter": adapter}
 
 
 def _events(config: Path) -> int:
@@ -89,7 +92,7 @@ def _kill_after(events: int, process: subprocess.Popen[bytes], config: Path) -> 
 
 
 @pytest.mark.kills
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, UNSCORED])
 def test_a_killed_run_ends_with_the_same_matrix(scenario: str, tmp_path: Path) -> None:
     whole = _config(tmp_path, scenario, "whole")
     wanted, events = _finish(whole), _events(whole)

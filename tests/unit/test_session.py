@@ -6,7 +6,9 @@ import resource
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +95,21 @@ def test_too_little_room_is_said_before_the_first_step(
     with pytest.raises(TrainingError, match=r"need about 1\.02 GB, and 100 MB are free"):
         session(running, tmp_path).fit("train")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_row_may_be_as_long_as_its_encoder_allows_and_the_model_reads(
+    running: RunningTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = session(running, tmp_path)
+    (task,), model = found.tasks, found.model
+    assert found.longest(task) == found.job.encoder.max_length
+    monkeypatch.setattr(model.bundle.tokenizer, "model_max_length", 256)
+    assert found.longest(task) == 256
+    model.spec = replace(model.spec, options={"num_virtual_tokens": 20})
+    assert found.longest(task) == 236
+    own: Any = SimpleNamespace(name=task.name, encoder=ToyEncoder(max_length=100))
+    found.task_parts = [own]
+    assert found.longest(task) == 100
 
 
 class Coarse(Large):

@@ -39,19 +39,23 @@ CASES: dict[str, dict[str, Any]] = {
     "joint": {},
     "replay": {"ratio": 0.5},
     "adapter-per-task": {},
+    "adapter-per-task by similarity": {"router": "similarity"},
     "ewc": {"fisher_rows": 4, "ewc_lambda": 50.0},
     "gem": {"memory_per_task": 3},
     "a-gem": {"memory_per_task": 4, "reference_rows": 3},
-    "ogd": {"memories": 6},
+    "ogd": {"memories": 7},
     "lwf": {},
     "lfpt5": {"pseudo_rows": 40, "temperature": 0.7, "top_k": 8, "lambda_lm": 1, "lambda_kl": 0.5},
     "o-lora": {},
+    "sequential with prompts": {},
     "progressive-prompts": {},
     "l2p": {"pool_size": 3, "prompt_length": 2, "top_n": 2},
     "mbpa++": {"replay_rate": 0.2, "local_steps": 0},
+    "mbpa++ with local steps": {"replay_rate": 0.2, "local_steps": 2, "neighbours": 4},
 }
-VIRTUAL_TOKENS = {"progressive-prompts": 6, "l2p": 9}
-"""How many a scenario of learned prompts shares out."""
+"""Options by case: the scenario is the first word, what else tells it from others comes behind."""
+WITH_PROMPTS = ("sequential with prompts", "progressive-prompts", "l2p")
+"""The cases of learned prompts; their virtual tokens are as many as both others can share out."""
 NAMES = ("first", "second", "third")
 
 
@@ -113,9 +117,9 @@ def _parts(name: str, seed: int) -> TaskParts:
 
 def _model(name: str) -> AdaptedModel:
     """The toy with an adapter of rank 6 that starts at nothing, or with virtual tokens."""
-    if name not in VIRTUAL_TOKENS:
+    if name not in WITH_PROMPTS:
         return ToyInjector(r=6, alpha=12).inject(toy_bundle())
-    options = {"num_virtual_tokens": VIRTUAL_TOKENS[name]}
+    options = {"num_virtual_tokens": 9}
     return PeftInjector(method="prompt_tuning", method_options=options).inject(toy_bundle())
 
 
@@ -160,7 +164,8 @@ def _moved(row: Encoded, by: int) -> Encoded:
 def play(running: RunningTrainer, name: str, folder: Path, budget: int) -> None:
     """One scenario from start to end; rank 0 writes what it leaves."""
     found = session(running, folder, budget, name)
-    scenario = Registry().load("scenario", name).from_mapping(CASES[name], where="scenario")
+    kind = Registry().load("scenario", name.split(maxsplit=1)[0])
+    scenario = kind.from_mapping(CASES[name], where="scenario")
     assert isinstance(scenario, Scenario)
     scenario.run(found)
     values = found.values()

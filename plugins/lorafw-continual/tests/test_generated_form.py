@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorafw.data.encoded.packed import lengths_of
+from lorafw.errors import CompositionError
 from lorafw.testing.toys import toy_tokenizer
 from lorafw.types import IGNORE_INDEX, Encoded
 from lorafw_continual._generated_form import Form, WrittenRows, end_of, parted
@@ -59,6 +60,28 @@ def test_long_rows_lose_the_left_of_their_prompt() -> None:
     assert short.written(row).input_ids == [50, 51, 5, 6, 60, 61, 7, END]
 
 
+@given(WORDS, WORDS, st.integers(7, 20))
+def test_a_row_that_was_cut_is_still_one(
+    prompt: list[int], answer: list[int], longest: int
+) -> None:
+    short, row = Form((50, 51), (60, 61), longest), _row(prompt, [*answer, END])
+    written = short.written(row).input_ids
+    assert len(written) == min(longest, len(row.input_ids) + 4)
+    found = short.read(written[2:], END)
+    assert found is not None
+    asked, said = parted(found)
+    assert prompt[-len(asked) :] == asked
+    assert [*answer, END][-len(said) :] == said
+
+
+def test_rows_with_no_room_for_mark_and_separator_are_refused() -> None:
+    tokenizer = toy_tokenizer()
+    frame = sum(len(tokenizer.encode(text)) for text in ("__cat__", " __ans__ "))
+    Form.of("cat", " __ans__ ", tokenizer, frame + 3)
+    with pytest.raises(CompositionError, match=rf"task cat: .*Allow {frame + 3} "):
+        Form.of("cat", " __ans__ ", tokenizer, frame + 2)
+
+
 @given(st.lists(st.tuples(WORDS, WORDS), max_size=5), st.integers(8, 14))
 def test_written_rows_know_their_lengths(
     texts: list[tuple[list[int], list[int]]], longest: int
@@ -72,7 +95,7 @@ def test_written_rows_know_their_lengths(
 
 def test_marks_are_texts_with_the_names_of_tasks() -> None:
     tokenizer = toy_tokenizer(adds_bos=True)
-    form = Form.of("cat", " __ans__ ", tokenizer)
+    form = Form.of("cat", " __ans__ ", tokenizer, 30)
     assert form.mark == tuple(tokenizer.encode("__cat__", add_special_tokens=False))
     assert form.separator == tuple(tokenizer.encode(" __ans__ ", add_special_tokens=False))
     assert tokenizer.bos_token_id not in (*form.mark, *form.separator)

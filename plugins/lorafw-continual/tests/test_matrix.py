@@ -76,6 +76,30 @@ def test_what_was_not_measured_is_left_out() -> None:
     assert measures(seen_only)["bwt"] == pytest.approx(backward_transfer(THREE))
 
 
+@pytest.mark.parametrize("unscored", [0, 1, 2])
+def test_a_task_that_was_never_scored_is_in_no_measure(unscored: int) -> None:
+    scores, untrained = THREE.copy(), UNTRAINED.copy()
+    scores[:, unscored] = untrained[unscored] = np.nan
+    others = [at for at in range(3) if at != unscored]
+    earlier, later = [at for at in others if at < 2], [at for at in others if at > 0]
+    seen = [[THREE[t, i] for i in others if i <= t] for t in range(3)]
+    lost = [THREE[2, i] - THREE[i, i] for i in earlier]
+    assert measures(scores, untrained=untrained, alone=ALONE) == {
+        "op": pytest.approx(np.mean([THREE[2, i] for i in others])),
+        "aaa": pytest.approx(np.mean([np.mean(row) for row in seen if row])),
+        "la": pytest.approx(np.mean([THREE[i, i] for i in others])),
+        "bwt": pytest.approx(np.mean(lost)),
+        "bwt_trace": pytest.approx(sum(lost) / 2),
+        "forgetting": pytest.approx(np.mean([max(THREE[:2, i]) - THREE[2, i] for i in earlier])),
+        "fwt": pytest.approx(np.mean([THREE[i - 1, i] - UNTRAINED[i] for i in later])),
+        "gain": pytest.approx(np.mean([THREE[i, i] - ALONE[i] for i in later])),
+    }
+
+
+def test_of_nothing_that_was_scored_there_is_no_measure() -> None:
+    assert measures(THREE * np.nan) == {}
+
+
 def test_a_loss_counts_as_its_negative() -> None:
     assert as_scores([2.0, 3.0], "lower").tolist() == [-2.0, -3.0]
     assert as_scores([2.0, 3.0], "higher").tolist() == [2.0, 3.0]

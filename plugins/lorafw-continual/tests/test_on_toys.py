@@ -22,6 +22,7 @@ CASES = {
     "joint",
     "replay",
     "adapter-per-task",
+    "adapter-per-task by similarity",
     "ewc",
     "gem",
     "a-gem",
@@ -29,10 +30,18 @@ CASES = {
     "lwf",
     "lfpt5",
     "o-lora",
+    "sequential with prompts",
     "progressive-prompts",
     "l2p",
     "mbpa++",
+    "mbpa++ with local steps",
 }
+COMPARED = {
+    "progressive-prompts": "sequential with prompts",
+    "l2p": "sequential with prompts",
+    "mbpa++ with local steps": "mbpa++",
+}
+"""What else than `sequential` a case is to be compared with: what alone it trains as well."""
 CLOSE = 1e-5
 
 
@@ -99,9 +108,9 @@ def test_ewc_stays_nearer_to_what_mattered(runs: Path) -> None:
 
 def test_the_basis_of_ogd_is_orthonormal_across_tasks(runs: Path) -> None:
     places = sorted((runs / "ogd" / "kept" / "ogd").iterdir())
-    assert [place.name for place in places] == NAMES[:2]  # then it was full
+    assert [place.name for place in places] == NAMES[:2]  # nobody needs the last one's
     basis = torch.cat([tensors_of(read_files(place))["basis"] for place in places]).double()
-    assert len(basis) == 6  # as many as `memories` allows
+    assert len(basis) == 6  # what of 7 `memories` two tasks share
     off = basis @ basis.T - torch.eye(6, dtype=torch.float64)
     assert float(off.abs().max()) < CLOSE
 
@@ -127,7 +136,7 @@ def test_progressive_prompts_of_earlier_tasks_stay_to_the_bit(runs: Path) -> Non
     )
     assert not any(torch.equal(old, new) for old, new in zip(fresh, last, strict=True))
     for at, stage in enumerate(NAMES, start=1):
-        then, others = left_by(runs, "progressive-prompts", stage)[table], 6 - 2 * at
+        then, others = left_by(runs, "progressive-prompts", stage)[table], 9 - 3 * at
         assert torch.equal(then[others:], last[others:])
         assert torch.equal(then[:others], fresh[:others])
 
@@ -167,9 +176,33 @@ def _overlaps(values: dict[str, Tensor]) -> tuple[float, float]:
     return float(torch.stack(second).mean()), float(torch.stack(third).mean())
 
 
-@pytest.mark.parametrize("case", sorted(CASES - {"sequential", "joint", "adapter-per-task"}))
+def _against_forgetting() -> list[str]:
+    others = ("sequential", "joint", "adapter-per-task")
+    return sorted(case for case in CASES if not case.startswith(others))
+
+
+@pytest.mark.parametrize("case", _against_forgetting())
 def test_what_is_done_against_forgetting_changes_the_outcome(runs: Path, case: str) -> None:
-    assert matrix(runs, case)["third"] != matrix(runs, "sequential")["third"]
+    other = matrix(runs, COMPARED.get(case, "sequential"))["third"]
+    assert any(
+        abs(loss - other[task]) > CLOSE for task, loss in matrix(runs, case)["third"].items()
+    )
+
+
+def test_with_a_router_the_first_adapter_answers_all_until_there_is_another(runs: Path) -> None:
+    named, routed = (
+        matrix(runs, case)["first"]
+        for case in ("adapter-per-task", "adapter-per-task by similarity")
+    )
+    assert routed["first"] == pytest.approx(named["first"], abs=CLOSE)
+    assert all(abs(routed[task] - named[task]) > CLOSE for task in NAMES[1:])
+
+
+def test_local_adaptation_is_for_the_answer_alone(runs: Path) -> None:
+    one, other = (
+        load_file(runs / case / "values") for case in ("mbpa++", "mbpa++ with local steps")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lorafw.contracts import FitResult, Task
+from lorafw.errors import CompositionError
 from lorafw.testing.recording_session import RecordingSession
 from lorafw.types import IGNORE_INDEX, Encoded
 from lorafw_continual._generated_form import Form
@@ -33,9 +34,14 @@ class Remembering(RecordingSession):
         self.trained: dict[str, list[Encoded]] = {}
         self.asked: dict[str, dict[str, Any]] = {}
         self.held: dict[str, set[tuple[int, ...]]] = {}
+        self.at_most = 1024
+
+    def longest(self, task: Task) -> int:
+        del task
+        return self.at_most
 
     def form(self, name: str) -> Form:
-        return Form.of(name, " __ans__ ", self.model.bundle.tokenizer)
+        return Form.of(name, " __ans__ ", self.model.bundle.tokenizer, self.at_most)
 
     def fit(
         self, stage: str, *, task: Task | None = None, objective: Any = None, **others: Any
@@ -96,6 +102,15 @@ def test_draws_are_as_long_as_rows_and_end_as_they_do(session: Remembering) -> N
     assert (asked["ends"], asked["top_k"], asked["temperature"]) == ((END,), 64, 1.0)
 
 
+def test_written_rows_are_no_longer_than_others_may_be() -> None:
+    session = Remembering()
+    session.at_most = len("__second__ __ans__ ") + 3  # rows have 4
+    LFPT5(pseudo_rows=5, score="none").run(session)
+    assert max(len(row.input_ids) for row in session.trained["second"]) == session.at_most
+    assert session.asked["third/second"]["new_tokens"] == len(" __ans__ ") + 3
+    assert session.notes["pseudo_rows"]["third"]["second"]["kept"] == 3
+
+
 def test_a_draw_goes_on_where_prompts_have_the_end_inside() -> None:
     session = Remembering()
     turns = [Encoded([3, END, 7, 9, END], [IGNORE_INDEX] * 3 + [9, END])] * 4
@@ -103,6 +118,27 @@ def test_a_draw_goes_on_where_prompts_have_the_end_inside() -> None:
     LFPT5(pseudo_rows=2, score="none").run(session)
     assert session.asked["second/first"]["ends"] == ()
     assert session.notes["pseudo_rows"]["second"] == {"first": {"drawn": 2, "kept": 1}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        ([3, 7, 9, END], r"row 3 of 4 is trained from its start.*train_on: response"),
+        (
+            [IGNORE_INDEX, 7, IGNORE_INDEX, END],
+            r"row 3 of 4 is trained in several places.*train_on: last",
+        ),
+        ([IGNORE_INDEX, 7, 9, IGNORE_INDEX], r"row 3 of 4 goes on behind what is trained"),
+    ],
+    ids=["all of it", "several answers", "something behind the answer"],
+)
+def test_rows_without_one_answer_at_their_end_are_refused(labels: list[int], fault: str) -> None:
+    session = Remembering()
+    odd = Encoded([3, 7, 9, END], labels)
+    session.tasks[1] = Task("second", [_row(4, 0), _row(4, 1), odd, odd])
+    with pytest.raises(CompositionError, match=f"task second: {fault}"):
+        LFPT5(pseudo_rows=2, score="none").run(session)
+    assert not session.trained
 
 
 def test_a_ratio_is_of_the_earlier_tasks_rows_and_at_least_one() -> None:

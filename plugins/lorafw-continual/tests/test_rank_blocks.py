@@ -31,7 +31,7 @@ def _fresh() -> dict[str, torch.Tensor]:
 
 def _guide(values: dict[str, torch.Tensor], number: int, lambda_2: float = 0.0) -> OwnRanks:
     own = share_of(factors_of(SPEC, _fresh()), TASKS)(number)
-    return OwnRanks(values, own, 0.5, lambda_2)
+    return OwnRanks(values, values, own, 0.5, lambda_2)
 
 
 def test_shares_cover_every_rank_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from lorafw.builtin.classification import Classification
 from lorafw.contracts import Company, Scenario, TrainPlan
 from lorafw.errors import CompositionError, ConfigError
 from lorafw.testing.toy_injector import ToyInjector
+from lorafw.types import Capability
+from lorafw_continual.adapter_per_task import AdapterPerTask
 from lorafw_continual.l2p import L2P
 from lorafw_continual.replay import Replay
 from lorafw_peft.injector import PeftInjector
@@ -22,6 +25,26 @@ SCENARIOS = [
     for entry in Registry().entries("scenario")
     if entry.distribution == "lorafw-continual"
 ]
+
+
+PAGE = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_a_scenario_needs_is_in_its_section_of_the_readme(name: str) -> None:
+    section, table = _behind(f"### `{name}`\n"), _behind("## What they need\n")
+    (row,) = [row for row in table.splitlines() if f"`{name}`" in row and row.startswith("|")]
+    wanted = set(_scenario(name).requires)
+    if name == "adapter-per-task":
+        wanted |= AdapterPerTask(router="similarity").requires
+    for text in (section, row):
+        assert {each for each in Capability if f"`{each.value}`" in text} == wanted
+
+
+def _behind(heading: str) -> str:
+    """The page between a heading and the next one."""
+    _, behind = PAGE.split(heading)
+    return behind.split("\n##")[0]
 
 
 def _company(**others: Any) -> Company:
@@ -80,6 +103,15 @@ def test_o_lora_shares_a_rank_that_can_be_shared() -> None:
 def test_o_lora_needs_plain_factors() -> None:
     with pytest.raises(CompositionError, match="needs plain LoRA factors"):
         _scenario("o-lora").check(_company(injector=ToyInjector(r=6, use_dora=True)))
+
+
+def test_a_replay_has_no_tasks_name() -> None:
+    tasks = ("first", "first.replay")
+    _scenario("replay").check(_company(tasks=tasks))
+    after = Registry().load("scenario", "replay").model_validate({"after": True})
+    assert isinstance(after, Scenario)
+    with pytest.raises(ConfigError, match=r"no task can be called 'first\.replay'"):
+        after.check(_company(tasks=tasks))
 
 
 def test_o_lora_lets_nothing_decay() -> None:

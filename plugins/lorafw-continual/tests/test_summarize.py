@@ -169,6 +169,60 @@ def test_general_data_is_shown_and_not_measured(seeds: list[Path], tmp_path: Pat
     assert summarize(read_runs([runs[0], seeds[1]])).tasks == TASKS, "one has no general data"
 
 
+def without_figures(run: Path, task: str, *stages: str) -> Path:
+    """The run as if a task had no held-out rows, and so, of those seen, some stages no scores."""
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    scores = record["scores"]
+    for row in scores["figures"].values():
+        del row[task]
+    for stage in stages:
+        scores["stages"].remove(stage)
+        del scores["figures"][stage]
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    return run
+
+
+def test_a_task_without_held_out_rows_is_named_and_not_measured(tmp_path: Path) -> None:
+    run = without_figures(finished_run(tmp_path / "run"), "news")
+    found = summarize(read_runs([run]))
+    values = {name: each.value for name, each in found.measures.items()}
+    assert values == pytest.approx(
+        {
+            "op": (0.5 + 0.9) / 2,
+            "aaa": (0.9 + 0.7 + 0.7) / 3,
+            "la": 0.9,
+            "bwt": -0.4,
+            "bwt_trace": -0.2,
+            "forgetting": 0.4,
+            "fwt": 0.1,
+        }
+    )
+    assert (found.tasks, found.judged_by) == (("maths", "code"), ["hits"] * 2)
+    assert list(found.rows) == ["before", *TASKS]
+    assert all(len(row) == 2 for row in found.rows.values())
+    assert "Without held-out rows, so that no measure counts them: news." in (
+        called("summarize", run).output
+    )
+    assert told("summarize", run, file=tmp_path / "told.json")["unscored"] == ["news"]
+    assert summarize(read_runs([run], "loss")).judged_by == ["loss"] * 2
+
+
+def test_of_those_seen_the_first_may_have_no_held_out_rows(tmp_path: Path) -> None:
+    run = without_figures(finished_run(tmp_path / "run", untrained=False), "maths", "maths")
+    found = summarize(read_runs([run]))
+    assert found.measures["bwt"].value == pytest.approx(-0.2)
+    assert found.measures["la"].value == pytest.approx(0.9)
+    assert list(found.rows) == list(TASKS)
+    assert found.rows["maths"] == [None, None]
+
+
+def test_runs_that_scored_other_tasks_are_refused(seeds: list[Path], tmp_path: Path) -> None:
+    run = without_figures(finished_run(tmp_path / "run", seed=1), "news")
+    fault = f"{run}: news has no figures, and in"
+    assert f"{fault} {seeds[0]} it has." in refused("summarize", seeds[0], run)
+    assert f"{fault} {seeds[1]} it has." in refused("compare", run, "--with", seeds[1])
+
+
 def test_the_table_says_what_it_is_of(seeds: list[Path], tmp_path: Path) -> None:
     shown = called("summarize", *seeds).output
     for words in ("maths (hits)", "0.5000 ±", "forgetting", "over 3 runs", "forgetting  0.3000"):

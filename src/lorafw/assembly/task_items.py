@@ -14,7 +14,7 @@ TASKS = "tasks"
 KEYS = ("name", "dataset", "epochs", "encoder", "metrics", "max_new_tokens")
 OTHER_WORDS: Mapping[str, str] = {"template": "encoder", "metric": "metrics"}
 """What users may write instead of a key."""
-_FOLDER_NAME = re.compile(r"\w[\w.+-]{0,99}")
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 class TaskItems:
@@ -96,7 +96,10 @@ class TaskItems:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise self._wrong(key, f"should be a whole number, at least 1, not {value!r}.")
         elif not isinstance(value, str) or not _FOLDER_NAME.fullmatch(value):
-            fault = f"should be a name that a folder can have, not {value!r}."
+            fault = (
+                f"should be a name that a folder can have, not {value!r}: letters a to z, digits, "
+                "and . _ + - behind the first."
+            )
             raise self._wrong(key, fault)
         return value
 

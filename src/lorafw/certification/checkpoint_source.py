@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lorafw.assembly.config import RunConfig, read_config
 from lorafw.assembly.registry import Registry
+from lorafw.certification.chosen_prompts import check_told
 from lorafw.certification.live import Live
 from lorafw.certification.recipes import recipe_of
 from lorafw.contracts.exporter import ExportRequest
@@ -78,10 +79,11 @@ def from_stored(
         any_base: take a base of another content than the values were trained on.
 
     Raises:
-        LorafwError: a part of the run is gone.
+        LorafwError: a part of the run is gone, or values do not tell what model they are of.
     """
     import torch
 
+    check_told(folder, where)
     registry = Registry()
     config = read_config(registry, path=folder / CONFIG)
     builder = cast("ModelBuilder", _part(registry, config, "model", path=base))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lorafw.adapters.layout.peft_layout import read_recipe
 from lorafw.assembly.registry import Registry
 from lorafw.certification.checkpoint_source import CONFIG, from_checkpoint, newest_of_a_run
+from lorafw.certification.chosen_prompts import chooses_prompts, saved_adapter
 from lorafw.certification.live import Live
 from lorafw.certification.unadapted import UnadaptedModel
 from lorafw.contracts.exporter import ExportRequest
@@ -33,8 +34,9 @@ def live_model(
     """Load what is at a path, on the CPU, ready to be exported.
 
     Args:
-        path: the folder of a run, whose adapter it is or, if none was exported, its checkpoint;
-            of an adapter; or of a whole model.
+        path: the folder of a run, whose adapter it is or, if none was exported, its checkpoint,
+            or what its scenario saved of that, if it chooses prompts; of an adapter; or of a whole
+            model.
         base: where an adapter's base is, if not where it was.
         any_base: take a base, or tokenizer, of another content than the adapter was trained with.
         change: what to make of the base's section of the config.
@@ -42,12 +44,14 @@ def live_model(
     Raises:
         LorafwError: nothing known is there, it is damaged, or the base is gone or another one.
     """
+    run = Path(path) if (Path(path) / CONFIG).is_file() else None
     checkpoint = newest_of_a_run(Path(path))
     exported = (Path(path) / "adapter" / ADAPTER).is_file()
     if checkpoint is not None and not exported:
-        return from_checkpoint(Path(path), checkpoint, base=base, any_base=any_base)
+        if not chooses_prompts(Path(path)):
+            return from_checkpoint(Path(path), checkpoint, base=base, any_base=any_base)
+        path = saved_adapter(Path(path), checkpoint)
     place = find(path, base=base)
-    run = Path(path) if (Path(path) / CONFIG).is_file() else None
     return _live(replace(place, model=change(place.model)), run, strict=not any_base)
 
 

@@ -182,6 +182,9 @@ class Session(Protocol):
     def prompt(self, task: Task, example: Example) -> Encoded:
         """What the model is given of a task's example before it answers; nothing is trained."""
 
+    def longest(self, task: Task) -> int:
+        """Most tokens of a row of a task: what its encoder allows and the model can read."""
+
     def save_adapter(self, name: str) -> None:
         """Export the live adapter to the folder `name` in the run's folder; remembered."""
 

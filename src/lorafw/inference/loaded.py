@@ -259,9 +259,7 @@ class LoadedModel(SpeakingModel):
     @property
     def _virtual(self) -> int:
         """How many tokens of the adapter's own stand before every prompt."""
-        if self.adapted is None:
-            return 0
-        return int(self.adapted.spec.options.get("num_virtual_tokens") or 0)
+        return 0 if self.adapted is None else self.adapted.spec.virtual_tokens
 
     @property
     def has_base(self) -> bool:

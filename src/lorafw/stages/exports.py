@@ -74,7 +74,9 @@ class Exports:
         Raises:
             ExportError: see `write_all`.
         """
-        if not (self._folder / name).is_dir():
+        if (self._folder / name).is_dir():
+            self.written[name] = self._folder / name
+        else:
             self._write(name, AdapterExporter(), Live(self._request, self._encoder))
 
     def _write(self, name: str, exporter: Exporter, live: Live) -> None:

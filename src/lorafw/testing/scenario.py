@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lorafw.contracts import Scenario
+from lorafw.contracts import Company, Scenario, TrainPlan
+from lorafw.errors import CompositionError, ConfigError
 from lorafw.testing.component import ComponentContract
 from lorafw.testing.promise import NotPromised
 from lorafw.testing.recording_session import RecordingSession
@@ -17,6 +18,16 @@ class ScenarioContract(ComponentContract, kind="scenario"):
         assert "export" not in kinds[: kinds.index("fit")], (
             f"it exports an untrained model: {kinds}"
         )
+
+    def test_what_it_refuses_it_refuses_with_a_mend(self, scenario: Scenario) -> None:
+        from lorafw.builtin.causal_lm import CausalLM
+        from lorafw.testing.toy_injector import ToyInjector
+
+        tasks = [task.name for task in RecordingSession(several=scenario.takes_tasks).tasks]
+        try:
+            scenario.check(Company(ToyInjector(), CausalLM(), TrainPlan(), tasks))
+        except (CompositionError, ConfigError) as refusal:
+            assert refusal.mend, f"it does not say how to mend it: {refusal}"
 
     def test_every_stage_has_a_name_of_its_own(self, scenario: Scenario) -> None:
         stages = [call[1] for call in _calls(scenario) if call[0] == "fit"]

@@ -49,7 +49,7 @@ def _pytest(folder: Path, *arguments: str) -> str:
 def test_a_parametrised_fixture_runs_every_promise_for_every_parameter(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(SOUND)
     told = _pytest(tmp_path)
-    assert "24 passed" in told, told
+    assert "26 passed" in told, told
 
 
 def test_a_broken_promise_reads_as_a_sentence_and_shows_its_values(tmp_path: Path) -> None:

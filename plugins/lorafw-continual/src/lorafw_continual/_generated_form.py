@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorafw.data.encoded.packed import RowsInParts, lengths_of
+from lorafw.errors import CompositionError
 from lorafw.types import IGNORE_INDEX, Encoded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorafw.types import Tokenizer
+
+
+_SHORTEST = 3
+"""Ids of the shortest row that can be read again: one of a prompt, and an answer with its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class Form:
     Attributes:
         mark: ids of a text with the task's name; what follows is generated.
         separator: ids between prompt and answer.
-        longest: most ids of a row; the prompts of longer ones are cut on the left.
+        longest: most ids of a row. Of a longer one the prompt is cut on the left, and where an id
+            is all that is left of it, the answer.
     """
 
     mark: tuple[int, ...]
@@ -34,18 +40,35 @@ class Form:
     longest: int
 
     @classmethod
-    def of(cls, name: str, between: str, tokenizer: Tokenizer) -> Form:
-        """The form of a task of this name, with a text between prompt and answer."""
+    def of(cls, name: str, between: str, tokenizer: Tokenizer, longest: int) -> Form:
+        """The form of a task of this name, with a text between prompt and answer.
+
+        Raises:
+            CompositionError: rows of at most `longest` ids have no room for mark and separator.
+        """
         mark, separator = (
             tuple(tokenizer.encode(text, add_special_tokens=False))
             for text in (f"__{name}__", between)
         )
-        return cls(mark, separator, tokenizer.model_max_length)
+        found = cls(mark, separator, longest)
+        if found.room < _SHORTEST:
+            frame = f"its mark takes {len(mark)} and scenario.separator {len(separator)}"
+            fault = f"rows of at most {longest} tokens are too short to be generated: {frame}."
+            wanted = longest - found.room + _SHORTEST
+            mend = f"Allow {wanted} (encoder.max_length), or shorten them."
+            raise CompositionError(fault, where=f"task {name}", mend=mend)
+        return found
+
+    @property
+    def room(self) -> int:
+        """Most ids of prompt and answer together."""
+        return self.longest - len(self.mark) - len(self.separator)
 
     def written(self, row: Encoded) -> Encoded:
         """A row to be generated: all behind the mark is trained."""
         prompt, answer = parted(row)
-        text = [*prompt, *self.separator, *answer][-(self.longest - len(self.mark)) :]
+        answer = answer[1 - self.room :]
+        text = [*prompt[len(answer) - self.room :], *self.separator, *answer]
         return Encoded([*self.mark, *text], [IGNORE_INDEX] * len(self.mark) + text)
 
     def read(self, drawn: Sequence[int], end: int) -> Encoded | None:
@@ -90,6 +113,35 @@ class WrittenRows(RowsInParts):
         return np.minimum(lengths + added, min(form.longest, np.iinfo(np.int32).max)).astype(
             np.int32
         )
+
+
+def check_rows(name: str, rows: Sequence[Encoded]) -> None:
+    """Refuse rows that are no prompt with one answer behind it: they could not be read again.
+
+    Args:
+        name: of their task.
+        rows: all of them are looked at.
+
+    Raises:
+        CompositionError: there is such a row.
+    """
+    for number, row in enumerate(rows, start=1):
+        fault, mend = _fault(np.asarray(row.labels) != IGNORE_INDEX)
+        if fault:
+            fault = f"row {number} of {len(rows)} {fault}: lfpt5 needs a prompt and one answer."
+            raise CompositionError(fault, where=f"task {name}", mend=mend)
+
+
+def _fault(trained: NDArray[np.bool_]) -> tuple[str, str]:
+    """What is wrong with a row, given where it is trained, and the mend; empty if nothing is."""
+    edges = np.flatnonzero(np.diff(trained, append=False))
+    if trained[:1].any():
+        return "is trained from its start on", "Set encoder.train_on: response"
+    if len(edges) > 2:  # where it begins, and where it ends
+        return "is trained in several places", "Set encoder.train_on: last"
+    if len(edges) and not trained[-1]:
+        return "goes on behind what is trained", "Choose another encoder."
+    return "", ""
 
 
 def parted(row: Encoded) -> tuple[list[int], list[int]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _RIDGE = 1e-10
-"""Added to the Gram matrix, relative to its largest entry: earlier gradients may be parallel."""
+"""Added to the Gram matrix of vectors of unit length: earlier gradients may be parallel."""
 
 
 def onto_cone(gradient: Tensor, memories: Tensor, margin: float) -> Tensor:
@@ -34,7 +34,8 @@ def onto_cone(gradient: Tensor, memories: Tensor, margin: float) -> Tensor:
 def dual_weights(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
     """argmin_v ½ vᵀ·gram·v + productsᵀv over v ≥ 0, by an active-set method.
 
-    With gram = LLᵀ the same as the least squares of Lᵀv + L⁻¹·products.
+    With gram = LLᵀ the same as the least squares of Lᵀv + L⁻¹·products. All vectors are taken at
+    unit length, and v for their own afterwards: a small one's harm weighs as much as a large one's.
 
     Args:
         gram: [n, n], symmetric, positive semidefinite.
@@ -43,11 +44,14 @@ def dual_weights(gram: NDArray[np.float64], products: NDArray[np.float64]) -> ND
     from scipy.linalg import cholesky, solve_triangular
     from scipy.optimize import lsq_linear
 
-    size = float(np.abs(gram).max()) or 1.0
-    factor = cholesky(gram / size + _RIDGE * np.eye(len(gram)), lower=True)
-    wanted = -solve_triangular(factor, products / size, lower=True)
+    lengths = np.sqrt(np.diagonal(gram))
+    lengths[lengths == 0] = 1.0
+    cosines, against = gram / np.outer(lengths, lengths), products / lengths
+    size = float(np.abs(against).max()) or 1.0
+    factor = cholesky(cosines + _RIDGE * np.eye(len(gram)), lower=True)
+    wanted = -solve_triangular(factor, against / size, lower=True)
     found = lsq_linear(factor.T, wanted, bounds=(0.0, np.inf), method="bvls", tol=1e-12)
-    return np.asarray(found.x, np.float64)
+    return np.asarray(found.x * size / lengths, np.float64)
 
 
 def onto_half_space(gradient: Tensor, reference: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lorafw.types import IGNORE_INDEX, Encoded
-from lorafw_continual._generated_form import Form, WrittenRows, end_of, parted
+from lorafw_continual._generated_form import (
+    Form,
+    WrittenRows,
+    check_rows,
+    end_of,
+    parted,
+)
 from lorafw_continual._rows import joined
 
 if TYPE_CHECKING:
@@ -20,12 +26,20 @@ class PseudoRows:
     Args:
         session: draws from its live model; its record is told how many of the draws are rows.
         options: how many, and how they are drawn.
+
+    Raises:
+        CompositionError: rows of a task cannot be written to be generated.
     """
 
     def __init__(self, session: Session, options: LFPT5) -> None:
         self._session, self._options = session, options
         tokenizer, between = session.model.bundle.tokenizer, options.separator
-        self._forms = {task.name: Form.of(task.name, between, tokenizer) for task in session.tasks}
+        self._forms = {
+            task.name: Form.of(task.name, between, tokenizer, session.longest(task))
+            for task in session.tasks
+        }
+        for task in session.tasks:
+            check_rows(task.name, task.rows)
         self._learned: list[Task] = []
         self._told: dict[str, dict[str, dict[str, int]]] = {}
 

@@ -14,6 +14,7 @@ from lorafw.errors import CompositionError, TrainingError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lorafw.contracts import Tensors
     from lorafw.types import AdapterSpec
 
 
@@ -72,6 +73,7 @@ class OwnRanks(Guide):
 
     Args:
         parameters: the live ones, by canonical name.
+        values: what they are when training begins; fp32, wherever they lie.
         own: every pair with the ranks that are trained.
         lambda_1: weight of the absolute products of new with earlier rows of A.
         lambda_2: weight of the 2-norms of the new parts.
@@ -82,13 +84,16 @@ class OwnRanks(Guide):
     def __init__(
         self,
         parameters: Mapping[str, Tensor],
+        values: Tensors,
         own: Sequence[Factors],
         lambda_1: float,
         lambda_2: float,
     ) -> None:
         self._parameters, self._own = parameters, own
         self._lambda_1, self._lambda_2 = lambda_1, lambda_2
-        self._kept = {name: part.detach().clone() for name, part in self._others().items()}
+        # The live ones may be older still: what a finished stage left is written when it is due.
+        here = next(iter(parameters.values())).device
+        self._kept = {n: part.to(here, copy=True) for n, part in self._others(values).items()}
 
     def penalty(self) -> Tensor | None:
         """λ_1 Σ |A_old A_newᵀ| + λ_2 Σ (‖A_new‖ + ‖B_new‖), an fp32 scalar; None for the first."""
@@ -123,17 +128,17 @@ class OwnRanks(Guide):
         return adjusted
 
     def _check(self, step: int) -> None:
-        for name, part in self._others().items():
+        for name, part in self._others(self._parameters).items():
             if not torch.equal(part, self._kept[name].to(part.device)):
                 fault = f"before step {step}, ranks of other tasks moved in {name.split(' ')[0]}."
                 mend = "Only gradients may move them: set plan.weight_decay to 0."
                 raise TrainingError(fault, where="o-lora", mend=mend)
 
-    def _others(self) -> dict[str, Tensor]:
+    def _others(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Views of what is not trained, by the parameter's name and the side it is on."""
         views: dict[str, Tensor] = {}
         for pair in self._own:
-            a, b = self._parameters[pair.a].detach(), self._parameters[pair.b].detach()
+            a, b = values[pair.a].detach(), values[pair.b].detach()
             views[f"{pair.a} below"], views[f"{pair.a} above"] = a[: pair.start], a[pair.stop :]
             views[f"{pair.b} below"] = b[:, : pair.start]
             views[f"{pair.b} above"] = b[:, pair.stop :]

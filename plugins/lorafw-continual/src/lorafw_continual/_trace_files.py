@@ -13,7 +13,8 @@ import torch
 from lorafw.adapters.files.safe_files import write_bytes
 from lorafw.builtin.adapter_exporter import AdapterExporter
 from lorafw.builtin.merged_exporter import MergedExporter
-from lorafw.certification.checkpoint_source import from_stored
+from lorafw.certification.checkpoint_source import from_stored, newest_of_a_run
+from lorafw.certification.chosen_prompts import check_told
 from lorafw.contracts._adapter_values import shapes_of
 from lorafw.errors import ExportError
 from lorafw.stages.memory import facts_of, tensors_of
@@ -34,8 +35,11 @@ def write_rounds(request: ExportRequest, rounds: Sequence[Round], folder: Path) 
 
     Raises:
         ExportError: the model is another than the last round left.
+        CheckpointError: what a round left does not tell what model it is, and none was saved.
     """
-    request = _with_the_runs_own_model(request, rounds[-1])
+    _check_between_rounds(request, rounds[-1])
+    if any(round_.adapter is None for round_ in rounds):
+        request = _with_the_runs_own_model(request, rounds[-1])
     with _own_values(request.model):
         for number, round_ in enumerate(rounds):
             place = folder / str(number)
@@ -44,6 +48,14 @@ def write_rounds(request: ExportRequest, rounds: Sequence[Round], folder: Path) 
             else:
                 shutil.copytree(round_.adapter, place)
             request.model.bundle.tokenizer.save_pretrained(place)
+
+
+def _check_between_rounds(request: ExportRequest, last: Round) -> None:
+    """Raise ExportError if a run was stopped in the middle of a round."""
+    assert request.run is not None
+    if newest_of_a_run(request.run) not in (None, last.values):
+        fault = f"the model has been trained on since its last whole round, of '{last.task}'."
+        raise ExportError(fault, where=str(request.run), mend="Finish the run with --resume.")
 
 
 def _with_the_runs_own_model(request: ExportRequest, last: Round) -> ExportRequest:
@@ -65,6 +77,8 @@ def _with_the_runs_own_model(request: ExportRequest, last: Round) -> ExportReque
 
 def _export(request: ExportRequest, round_: Round, place: Path) -> None:
     """Write the model as a round left it: an adapter, or the whole model where there is none."""
+    assert request.run is not None
+    check_told(request.run, round_.values)
     model, stored = request.model, read_files(round_.values)
     model.load_state(tensors_of(stored))
     model.load_training_state(stored.method)

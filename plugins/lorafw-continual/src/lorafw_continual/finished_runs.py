@@ -31,7 +31,7 @@ class FinishedRun:
         seed: of the run.
         tasks: in the order in which they were trained.
         general: tasks that were scored and none to be learned; no measure counts them.
-        stages: in order, `before` apart.
+        stages: in order, `before` apart; those of tasks also where nothing was scored.
         figures: by stage, task and name.
         judged_by: the figure each task is judged by.
         better: which of two of these is the better, by task: `lower` or `higher`.
@@ -65,12 +65,17 @@ class FinishedRun:
         measured = (self.figures[at] for at in (*self.stages, BEFORE) if at in self.figures)
         return list(dict.fromkeys(name for row in measured for name in row.get(task, {})))
 
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """The tasks without figures, which had no held-out rows; no measure counts them either."""
+        return tuple(task for task in self.tasks if not self.figures_of(task))
+
     def with_tasks(self, tasks: Sequence[str]) -> FinishedRun:
         """The same run, its tasks in another order."""
         return replace(self, tasks=tuple(tasks))
 
     def _row(self, stage: str) -> list[float]:
-        measured = self.figures[stage]
+        measured = self.figures.get(stage, {})
         return [measured.get(t, {}).get(self.judged_by[t], float("nan")) for t in self.tasks]
 
     def alone(self) -> dict[str, float]:
@@ -140,7 +145,7 @@ def _from(folder: Path, record: Mapping[str, Any], config: Mapping[str, Any]) ->
         mend = "Scenarios such as sequential, over a list of tasks, leave scores."
         raise UsageError("is no run over several tasks.", where=str(folder), mend=mend)
     general, tasks = record.get("general"), scores["tasks"]
-    return FinishedRun(
+    found = FinishedRun(
         folder,
         config["scenario"]["use"],
         int(config["run"]["seed"]),
@@ -151,6 +156,13 @@ def _from(folder: Path, record: Mapping[str, Any], config: Mapping[str, Any]) ->
         scores["better"],
         tuple(task for task in tasks if task == general),
     )
+    return _with_every_stage(found)
+
+
+def _with_every_stage(run: FinishedRun) -> FinishedRun:
+    """With the stages after which nothing was scored: of tasks that have no held-out rows."""
+    has_all = run.unscored and {*run.stages, *run.unscored} == {*run.tasks}
+    return replace(run, stages=run.tasks) if has_all else run
 
 
 def _check_alike(first: FinishedRun, other: FinishedRun) -> None:
@@ -158,6 +170,7 @@ def _check_alike(first: FinishedRun, other: FinishedRun) -> None:
         theirs, ours = (", ".join(sorted(run.tasks)) for run in (first, other))
         fault = f"its tasks are {ours}; those of {first.folder} are {theirs}."
         raise UsageError(fault, where=str(other.folder))
+    _check_scored(first, other)
     for task in first.tasks:
         theirs, ours = first.judged_by[task], other.judged_by[task]
         if theirs != ours:
@@ -166,13 +179,22 @@ def _check_alike(first: FinishedRun, other: FinishedRun) -> None:
             raise UsageError(fault, where=str(other.folder), mend=mend)
 
 
+def _check_scored(first: FinishedRun, other: FinishedRun) -> None:
+    for task in sorted({*first.unscored} ^ {*other.unscored}):
+        lacks, has = (first, other) if task in first.unscored else (other, first)
+        fault = f"{task} has no figures, and in {has.folder} it has."
+        mend = "Measures would be of other tasks: give it the same held-out rows in all runs."
+        raise UsageError(fault, where=str(lacks.folder), mend=mend)
+
+
 def _judged_by(run: FinishedRun, figure: str) -> FinishedRun:
-    for task in run.tasks:
+    scored = [task for task in run.tasks if task not in run.unscored]
+    for task in scored:
         if figure not in (known := run.figures_of(task)):
             mend = f"It has: {', '.join(known)}."
             raise UsageError(f"{task} has no figure {figure}.", where=str(run.folder), mend=mend)
     better = _which_is_better(figure)
-    tasks = [*run.tasks, *(task for task in run.general if figure in run.figures_of(task))]
+    tasks = [*scored, *(task for task in run.general if figure in run.figures_of(task))]
     judged = {**run.judged_by, **dict.fromkeys(tasks, figure)}
     return replace(run, judged_by=judged, better={**run.better, **dict.fromkeys(tasks, better)})
 

@@ -2,7 +2,8 @@
 
 R[t, i] is the score of task i after the t-th stage of training, counted from 1 and in the order of
 training; T is how many tasks, and stages, there are. A higher score is the better one: a loss goes
-in as its negative. Scores that were not measured are NaN.
+in as its negative. Scores that were not measured are NaN; a task that never was is in no measure,
+and does not count in T or in a mean, though its stage is one of training.
 """
 
 from __future__ import annotations
@@ -50,21 +51,23 @@ def overall_performance(scores: Scores) -> Scores:
         scores: R, [T, T].
 
     Returns:
-        [T].
+        [T]; NaN as long as no task was seen that is measured.
     """
     _check_square(scores)
-    return np.array([scores[t, : t + 1].mean() for t in range(len(scores))])
+    found = _measured(scores)
+    rows = range(len(scores))
+    return np.array([_mean(scores[t, : t + 1][found[: t + 1]]) for t in rows])
 
 
 def average_anytime_accuracy(scores: Scores) -> float:
     """AAA = 1/T Σ_t OP_t: how well the tasks seen so far are done, all along the sequence."""
-    return float(overall_performance(scores).mean())
+    return _mean(overall_performance(scores)[_measured(scores).argmax() :])
 
 
 def learning_accuracy(scores: Scores) -> float:
     """LA = 1/T Σ_i R[i, i]: how well each task was learned (Riemer et al., arXiv:1810.11910)."""
     _check_square(scores)
-    return float(np.diagonal(scores).mean())
+    return _mean(np.diagonal(scores)[_measured(scores)])
 
 
 def backward_transfer(scores: Scores) -> float:
@@ -81,7 +84,7 @@ def backward_transfer_trace(scores: Scores) -> float:
     TRACE's form (arXiv:2310.06762); (T-1)/T of `backward_transfer`. NaN for one task.
     """
     changes = _changes(scores)
-    return float(changes.sum() / len(scores)) if len(changes) else float("nan")
+    return float(changes.sum() / _measured(scores).sum()) if len(changes) else float("nan")
 
 
 def forgetting(scores: Scores) -> float:
@@ -92,8 +95,9 @@ def forgetting(scores: Scores) -> float:
     before a task's own count where they were measured. NaN for one task.
     """
     _check_square(scores)
+    earlier = _measured(scores)[:-1]
     best = np.fmax.reduce(scores[:-1, :-1], axis=0, initial=-np.inf)  # what is NaN is no best
-    return _mean(best - scores[-1, :-1])
+    return _mean((best - scores[-1, :-1])[earlier])
 
 
 def forward_transfer(scores: Scores, untrained: Scores) -> float:
@@ -107,7 +111,7 @@ def forward_transfer(scores: Scores, untrained: Scores) -> float:
     """
     _check_square(scores)
     _check_row(scores, untrained)
-    return _mean(np.diagonal(scores, offset=1) - untrained[1:])
+    return _mean((np.diagonal(scores, offset=1) - untrained[1:])[_measured(scores)[1:]])
 
 
 def gain_over_alone(scores: Scores, alone: Scores) -> float:
@@ -121,7 +125,7 @@ def gain_over_alone(scores: Scores, alone: Scores) -> float:
     """
     _check_square(scores)
     _check_row(scores, alone)
-    return _mean(np.diagonal(scores)[1:] - alone[1:])
+    return _mean((np.diagonal(scores) - alone)[1:][_measured(scores)[1:]])
 
 
 def measures(
@@ -135,7 +139,7 @@ def measures(
         untrained: scores of the model before any training, [T].
         alone: score of each task when it is the only one trained, [T].
     """
-    found = {"op": float(scores[-1].mean())}
+    found = {"op": _mean(scores[-1, _measured(scores)])}
     if scores.shape[0] == scores.shape[1]:
         found |= {
             "aaa": average_anytime_accuracy(scores),
@@ -152,9 +156,14 @@ def measures(
 
 
 def _changes(scores: Scores) -> Scores:
-    """R[T, i] - R[i, i] of the earlier tasks; the last one's is 0."""
+    """R[T, i] - R[i, i] of the earlier tasks that are measured; the last one's is 0."""
     _check_square(scores)
-    return np.asarray(scores[-1] - np.diagonal(scores))[:-1]
+    return np.asarray(scores[-1] - np.diagonal(scores))[:-1][_measured(scores)[:-1]]
+
+
+def _measured(scores: Scores) -> NDArray[np.bool_]:
+    """Whether a task was scored after any stage, [T]."""
+    return np.asarray(~np.isnan(scores).all(axis=0))
 
 
 def _mean(values: Scores) -> float:

@@ -70,6 +70,7 @@ class OLoRA(TaskSequence):
         share = share_of(factors, len(session.tasks))
         for number, task in enumerate(self.each_task(session)):
             parameters = session.model.trainable()
-            guide = OwnRanks(parameters, share(number), self.lambda_1, self.lambda_2)
+            own, values = share(number), session.values()
+            guide = OwnRanks(parameters, values, own, self.lambda_1, self.lambda_2)
             session.fit(task.name, task=task, guide=guide)
         session.export()

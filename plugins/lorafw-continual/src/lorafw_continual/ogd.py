@@ -36,14 +36,17 @@ class OGD(TaskSequence):
         return frozenset({Capability.WHOLE_PARAMETERS, Capability.SETTABLE_GRADIENTS})
 
     def run(self, session: Session) -> None:
-        """Fit each task outside the basis, then add to it."""
+        """Fit each task outside the basis, to which the one before was added."""
         from lorafw_continual._outside import Outside, empty_basis
 
         share = max(1, self.memories // max(1, len(session.tasks) - 1))
         basis = empty_basis(session.model.trainable())
+        last: Task | None = None
         for task in self.each_task(session):
+            if last is not None:
+                basis = self._grown(session, last, basis, share)
             session.fit(task.name, task=task, guide=Outside(basis))
-            basis = self._grown(session, task, basis, share)
+            last = task
         session.export()
 
     def _grown(self, session: Session, task: Task, basis: Tensor, share: int) -> Tensor:

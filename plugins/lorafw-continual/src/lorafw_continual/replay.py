@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from lorafw.errors import ConfigError
 from lorafw_continual._general_data import WithGeneralData
 from lorafw_continual._rows import joined, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lorafw.contracts import Session, Task
+    from lorafw.contracts import Company, Session, Task
     from lorafw.types import Encoded
 
 
@@ -39,6 +40,18 @@ class Replay(WithGeneralData):
         "among the task's own.",
     )
 
+    def check(self, company: Company) -> None:
+        """Refuse a task by the name of another one's replay.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        super().check(company)
+        taken = {_again(task) for task in company.tasks} & set(company.tasks)
+        if self.after and taken:
+            fault = f"no task can be called '{min(taken)}': a pass of replay goes by that name."
+            raise ConfigError(fault, where="tasks", mend="Call it something else.")
+
     def run(self, session: Session) -> None:
         """Fit each task with what is stored, then store some of it."""
         stored = self.general_data(session)
@@ -56,4 +69,9 @@ class Replay(WithGeneralData):
         session.fit(task.name, task=task)
         if stored:
             again = replace(task, rows=joined(*stored), epochs=1)
-            session.fit(f"{task.name}.replay", task=again)
+            session.fit(_again(task.name), task=again)
+
+
+def _again(task: str) -> str:
+    """The stage in which a task's stored rows are replayed."""
+    return f"{task}.replay"

@@ -27,6 +27,7 @@ class Summary:
         measures: by name, of scores: a figure of which the lower is the better counts as its
             negative.
         general: those of the tasks that are general data, and that no measure counts.
+        unscored: other tasks, without figures and so without a column, that none counts either.
     """
 
     runs: Sequence[FinishedRun]
@@ -35,6 +36,7 @@ class Summary:
     rows: Mapping[str, Sequence[Mean | None]]
     measures: Mapping[str, Mean]
     general: Sequence[str] = ()
+    unscored: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,17 @@ def summarize(runs: Sequence[FinishedRun], alone: FinishedRun | None = None) -> 
     _check_stages(runs)
     in_order, general = [_in_columns(run, runs) for run in runs], _general(runs)
     shown = [run.with_tasks([*run.tasks, *general]) for run in in_order]
-    columns = range(len(shown[0].tasks))
+    names = [*_names([run.tasks for run in in_order], "task"), *general]
+    columns = _scored_columns(shown)
     figures = [dict.fromkeys(run.judged_by[run.tasks[at]] for run in shown) for at in columns]
     return Summary(
         runs,
-        (*_names([run.tasks for run in in_order], "task"), *general),
-        [", ".join(names) for names in figures],
-        _rows(shown),
+        tuple(names[at] for at in columns),
+        [", ".join(each) for each in figures],
+        {stage: [row[at] for at in columns] for stage, row in _rows(shown).items()},
         _means([measures_of(run, single) for run in runs]),
         general,
+        runs[0].unscored,
     )
 
 
@@ -161,6 +165,12 @@ def _general(runs: Sequence[FinishedRun]) -> list[str]:
     """The general data that all runs have scored."""
     first, *others = ([task for task in run.general if run.figures_of(task)] for run in runs)
     return [task for task in first if all(task in other for other in others)]
+
+
+def _scored_columns(runs: Sequence[FinishedRun]) -> list[int]:
+    """Places at which any of the runs has a task with figures."""
+    places = range(len(runs[0].tasks))
+    return [at for at in places if any(run.tasks[at] not in run.unscored for run in runs)]
 
 
 def _names(several: Sequence[Sequence[str]], kind: str) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "tasks": list(summary.tasks),
         "judged_by": list(summary.judged_by),
         "general": list(summary.general),
+        "unscored": list(summary.unscored),
         "matrix": {
             stage: [None if value is None else _mean_json(value) for value in row]
             for stage, row in summary.rows.items()
@@ -126,6 +127,9 @@ def _after_summary(summary: Summary) -> Iterator[str]:
         yield "One run: no interval."
     if summary.general:
         yield f"General data, which no measure counts: {', '.join(summary.general)}."
+    if summary.unscored:
+        names = ", ".join(summary.unscored)
+        yield f"Without held-out rows, so that no measure counts them: {names}."
     yield SCORES
 
 

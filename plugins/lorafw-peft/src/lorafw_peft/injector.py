@@ -68,7 +68,9 @@ class PeftInjector(LoRAOptions):
     def capabilities(self) -> frozenset[Capability]:
         """What the method can do; a start that is subtracted has frozen factors to keep whole."""
         if self.peft_type in PROMPT_METHODS:
-            return prompt_capabilities(self.peft_type, self.method_options)
+            able = prompt_capabilities(self.peft_type, self.method_options)
+            # What is trained whole beside them would be the same whichever are chosen.
+            return able - ({Capability.CHOSEN_PROMPTS} if self.modules_to_save else set())
         if self.peft_type != LORA:
             given = self.method_options | ({"dropout": self.dropout} if self.dropout else {})
             return tuned_capabilities(self.peft_type, given)
