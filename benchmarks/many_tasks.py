@@ -19,22 +19,28 @@ from benchmarks.process_memory import FILE
 from benchmarks.run_apart import run_apart
 from lorafw.demo import base_path
 
-RANK = 64
+RANK, TOKENS = 72, 72
+"""Both are multiples of 24, the number of tasks, of which some scenarios give each its share."""
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {
     "sequential": {},
     "ewc": {"fisher_rows": 8},
     "a-gem": {"memory_per_task": 4, "reference_rows": 4},
     "lwf": {},
+    "o-lora": {},
+    "l2p": {"pool_size": 12, "prompt_length": 5},
     "adapter-per-task": {},
+    "progressive-prompts": {},
     "gem": {"memory_per_task": 2},
     "ogd": {"memories": 48},
     "replay": {"ratio": 0.25},
+    "lfpt5": {"pseudo_rows": 1},
     "mbpa++": {"local_steps": 0},
 }
-FLAT_TIME = {"sequential", "ewc", "a-gem", "lwf", "adapter-per-task"}
+PROMPTED = {"l2p", "progressive-prompts"}
+FLAT_TIME = {"sequential", "ewc", "a-gem", "lwf", "o-lora", "l2p", "adapter-per-task"}
 """Whose definition has nothing that takes longer with every task."""
-FLAT_MEMORY = {"sequential", "ewc", "a-gem", "lwf", "replay", "mbpa++"}
-"""Whose definition keeps nothing of a task, or rows alone."""
+FLAT_MEMORY = {"sequential", "ewc", "a-gem", "gem", "lwf", "o-lora", "replay", "lfpt5", "mbpa++"}
+"""Whose definition keeps nothing of a task, or rows alone; prompts are too small to be seen."""
 ROOM = 0.25
 """How much longer the last tasks may take: machines are noisy."""
 
@@ -107,7 +113,7 @@ def _config(folder: Path, scenario: str, tasks: Sequence[Any]) -> dict[str, Any]
     return {
         "run": {"output": str(folder / scenario), "cache": False},
         "model": {"use": "llama", "path": str(folder / "model")},
-        "injector": {"use": "custom", "r": RANK},
+        "injector": _injector(scenario),
         "trainer": {"use": "ddp"},
         "scenario": {"use": scenario, "score": "none", **SCENARIOS[scenario]},
         "plan": {"global_batch_size": 4, "learning_rate": 1e-4},
@@ -115,6 +121,13 @@ def _config(folder: Path, scenario: str, tasks: Sequence[Any]) -> dict[str, Any]
         "listeners": ["benchmarks.process_memory:Held"],
         "exporters": [],
     }
+
+
+def _injector(scenario: str) -> dict[str, Any]:
+    if scenario not in PROMPTED:
+        return {"use": "custom", "r": RANK}
+    options = {"num_virtual_tokens": TOKENS}
+    return {"use": "peft", "method": "prompt_tuning", "method_options": options}
 
 
 def _read(run: Path, tasks: int) -> tuple[float, float, float]:
