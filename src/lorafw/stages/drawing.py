@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lorafw.inference.generation.answer import Answer
 from lorafw.inference.generation.room import room_behind
 from lorafw.inference.loaded import TUNED, LoadedModel
+from lorafw.stages.sharing import shared
 from lorafw.types import Encoded
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from lorafw.inference.generation.sampling import Sampling
 
 _TOGETHER = 32
-"""Prompts that one rank continues at once, the same for any number of ranks: company changes the
-last bits of scores, and a draw may hang on them."""
+"""Prompts that one rank continues at once."""
 
 
 def draws(
@@ -52,13 +52,8 @@ def draws(
         _begun(model, prompt, replace(sampling, seed=seed), ends)
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
-    groups = [begun[start : start + _TOGETHER] for start in range(0, len(begun), _TOGETHER)]
-    world = running.world
     with running.full_parameters(job.model.bundle.module):
-        mine = [_grown(model, group) for group in groups[world.rank :: world.world_size]]
-    found = running.gather(mine)
-    in_order = (found[at % len(found)][at // len(found)] for at in range(len(groups)))
-    return [ids for group in in_order for ids in group]
+        return shared(running, begun, _TOGETHER, lambda group: _grown(model, group))
 
 
 def _seed(seed: int, name: str, at: int) -> int:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from lorafw.stages.sharing import shared
 from lorafw.types import IGNORE_INDEX, Encoded, Layout
 
 if TYPE_CHECKING:
     from lorafw.contracts.trainer import RunningTrainer, TrainJob
 
 _TOGETHER = 16
-"""Rows in one forward pass, the same for any number of ranks: company changes the last bits."""
+"""Rows in one forward pass."""
 
 
 def embeddings(job: TrainJob, running: RunningTrainer, rows: Sequence[Encoded]) -> Tensor:
@@ -29,15 +29,10 @@ def embeddings(job: TrainJob, running: RunningTrainer, rows: Sequence[Encoded]) 
     Returns:
         [rows, width], fp32 on the CPU, the same on every rank.
     """
-    groups = [rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER)]
-    world, module = running.world, job.model.bundle.module
-    with running.full_parameters(module), job.model.disabled():
-        mine = [
-            _embedded(job, group, world.device) for group in groups[world.rank :: world.world_size]
-        ]
-    found = running.gather(mine)
-    in_order = (found[at % len(found)][at // len(found)] for at in range(len(groups)))
-    return torch.stack(list(chain.from_iterable(in_order)))
+    device = running.world.device
+    with running.full_parameters(job.model.bundle.module), job.model.disabled():
+        found = shared(running, rows, _TOGETHER, lambda group: _embedded(job, group, device))
+    return torch.stack(found)
 
 
 @torch.no_grad()
